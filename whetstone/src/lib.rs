@@ -1,2 +1,3 @@
 //! whetstone
+pub mod seed;
 pub mod sharpen;
