@@ -1,3 +1,4 @@
 //! whetstone
+pub mod optim;
 pub mod seed;
 pub mod sharpen;
