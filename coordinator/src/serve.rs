@@ -74,8 +74,7 @@ async fn serve_on(
 ) -> anyhow::Result<()> {
     let pool = database.connect().await?;
     let scheduler = Scheduler::new(pool.clone(), config.lease_ttl(), stop.clone());
-    let (reporter, health) = (HealthReporter::new(), ());
-    let () = health;
+    let reporter = HealthReporter::new();
     let service = tonic_health::server::HealthService::from_health_reporter(reporter.clone());
     scheduler.tasks().spawn(reaper::run(scheduler.clone(), config.reaper_tick()));
     scheduler.tasks().spawn(readiness(pool.clone(), reporter, stop.clone()));
