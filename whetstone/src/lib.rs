@@ -1,1 +1,5 @@
 //! whetstone
+pub mod data;
+pub mod optim;
+pub mod seed;
+pub mod sharpen;
