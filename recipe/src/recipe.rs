@@ -44,7 +44,7 @@ pub struct Recipe {
     pub norm_center: bool,
     /// Whether batch norm learns a factor (gamma).
     pub norm_scale: bool,
-    /// Completed epochs before the first layer begins to sharpen.
+    /// Epoch (0-based) after whose end the first layer begins to sharpen.
     pub sharpening_start: u32,
     /// Epochs in which one layer goes from soft to hard.
     pub sharpening_duration: u32,

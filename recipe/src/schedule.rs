@@ -7,9 +7,9 @@
 //! start_l = a + l (d + i)      stop_l = start_l + d      last stop = a + L d + (L − 1) i
 //! ```
 //!
-//! A window names *completed* epochs: the sharpener counts the epochs that lie behind it, so that
-//! the window (start, stop) acts during the 0-based epochs `start + 1 … stop`, and training has to
-//! run one epoch longer than the last stop.
+//! A window is compared with the 0-based index of the last *completed* epoch, so that the window
+//! (start, stop) acts during the 0-based epochs `start + 1 … stop`, and training has to run one
+//! epoch longer than the last stop.
 
 /// The window (start, stop) of each of `layers` layers, in epochs, input to output.
 ///

@@ -136,7 +136,7 @@ pub(crate) static PARAMETERS: &[ParameterInfo] = &[
     ParameterInfo {
         name: "sharpening_start",
         unit: "epochs",
-        meaning: "completed epochs before the first layer begins to sharpen",
+        meaning: "epoch, counted from 0, after whose end the first layer begins to sharpen",
         field: epochs(1, |r| &mut r.sharpening_start),
     },
     ParameterInfo {

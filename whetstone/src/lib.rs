@@ -1,1 +1,2 @@
 //! whetstone
+pub mod sharpen;
