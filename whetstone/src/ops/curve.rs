@@ -39,16 +39,14 @@ impl Curve {
     /// Whetstone method", Nature Machine Intelligence 1, 2019 — <https://arxiv.org/abs/1810.11521>.
     pub fn at(activation: Activation, sharpness: Sharpness) -> Self {
         let hard = sharpness.is_hard();
-        let width = 1.0 - f64::from(sharpness.value()) + BAND_LEFT;
+        let width = 1.0 - f64::from(sharpness.get()) + BAND_LEFT;
         match activation {
             Activation::BoundedRelu if hard => Self::Step { threshold: 0.5 },
             Activation::BoundedRelu => Self::Clip { slope: 1.0 / width },
             Activation::Sigmoid if hard => Self::Step { threshold: 0.0 },
             // The knees of the sigmoid, where its third derivative vanishes, lie at
             // ±ln(2 + √3) / gain; this gain puts them at ±width / 4.
-            Activation::Sigmoid => {
-                Self::Logistic { gain: 4.0 * (2.0 + 3f64.sqrt()).ln() / width }
-            }
+            Activation::Sigmoid => Self::Logistic { gain: 4.0 * (2.0 + 3f64.sqrt()).ln() / width },
         }
     }
 

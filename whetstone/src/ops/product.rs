@@ -110,7 +110,7 @@ mod tests {
     fn transposes_and_sums_by_hand() {
         let mut out = [1.; 9];
         add_product(Matrix::new(&A, 2, 3).transposed(), Matrix::new(&B, 2, 3), &mut out);
-        assert_eq!(out, [48., 53., 58., 66., 73., 80., 84., 93., 102.]);
+        assert_eq!(out, [48., 53., 58., 65., 72., 79., 82., 91., 100.]);
     }
 
     #[test]

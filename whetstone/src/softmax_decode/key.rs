@@ -3,7 +3,7 @@
 use rand::{Rng, RngExt};
 
 /// A key that cannot decode.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum KeyError {
     /// No neuron would be left for some class, so that class could never win alone.
     #[error(

@@ -124,8 +124,12 @@ impl CustomOp1 for CrossEntropy {
 
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let storage = match x {
-            CpuStorage::F32(_) => CpuStorage::F32(vec![self.forward::<f32>(contiguous(x, layout)?)]),
-            CpuStorage::F64(_) => CpuStorage::F64(vec![self.forward::<f64>(contiguous(x, layout)?)]),
+            CpuStorage::F32(_) => {
+                CpuStorage::F32(vec![self.forward::<f32>(contiguous(x, layout)?)])
+            }
+            CpuStorage::F64(_) => {
+                CpuStorage::F64(vec![self.forward::<f64>(contiguous(x, layout)?)])
+            }
             _ => bail!("a cross-entropy takes f32 or f64"),
         };
         Ok((storage, Shape::from(())))

@@ -49,7 +49,9 @@ fn both_passes<R: Real, F: Formula<R>, const N: usize>(
     let mut dz = vec![R::zero(); dy.len()];
     let mut dx = vec![R::zero(); x.len()];
     let arch = pulp::Arch::new();
-    arch.dispatch(|| add_up::<R, F, N>(grid, map, formula, x, dy, &mut dz, [&mut sums, &mut products]));
+    arch.dispatch(|| {
+        add_up::<R, F, N>(grid, map, formula, x, dy, &mut dz, [&mut sums, &mut products])
+    });
 
     let per_value = match origin {
         Origin::Batch { count } => 1.0 / count as f64,

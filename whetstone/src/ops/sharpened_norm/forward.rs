@@ -1,7 +1,7 @@
 //! The forward pass over slices.
 
-use super::grid::{Grid, Map};
 use super::Pool;
+use super::grid::{Grid, Map};
 use crate::ops::curve::Formula;
 use crate::ops::real::Real;
 
