@@ -1,5 +1,7 @@
 //! Networks whose activations sharpen into thresholds, trained with candle.
 
 pub mod ops;
+pub mod optim;
+pub mod seed;
 pub mod sharpen;
 pub mod softmax_decode;

@@ -1,6 +1,6 @@
 //! Keys: which output neurons speak for which class.
 
-use rand::{Rng, RngExt};
+use crate::seed::Stream;
 
 /// A key that cannot decode.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
@@ -36,10 +36,10 @@ impl Key {
     /// # Errors
     ///
     /// [`KeyError::TooNarrow`] with fewer neurons than classes.
-    pub fn disjoint(classes: usize, width: usize, rng: &mut impl Rng) -> Result<Self, KeyError> {
+    pub fn disjoint(classes: usize, width: usize, draws: &mut Stream) -> Result<Self, KeyError> {
         let each = per_class(classes, width)?;
         let mut pool: Vec<usize> = (0..width).collect();
-        let neurons = (0..classes).map(|_| draw(each, &mut pool, rng)).collect();
+        let neurons = (0..classes).map(|_| draw(each, &mut pool, draws)).collect();
         Ok(Self { width, neurons })
     }
 
@@ -50,9 +50,9 @@ impl Key {
     /// # Errors
     ///
     /// [`KeyError::TooNarrow`] with fewer neurons than classes.
-    pub fn overlapping(classes: usize, width: usize, rng: &mut impl Rng) -> Result<Self, KeyError> {
+    pub fn overlapping(classes: usize, width: usize, draws: &mut Stream) -> Result<Self, KeyError> {
         let each = per_class(classes, width)?;
-        let neurons = (0..classes).map(|_| draw(each, &mut (0..width).collect(), rng)).collect();
+        let neurons = (0..classes).map(|_| draw(each, &mut (0..width).collect(), draws)).collect();
         Ok(Self { width, neurons })
     }
 
@@ -103,9 +103,9 @@ fn per_class(classes: usize, width: usize) -> Result<usize, KeyError> {
 }
 
 /// Takes `count` neurons out of the pool, uniformly and without replacement.
-fn draw(count: usize, pool: &mut Vec<usize>, rng: &mut impl Rng) -> Vec<usize> {
+fn draw(count: usize, pool: &mut Vec<usize>, draws: &mut Stream) -> Vec<usize> {
     let mut drawn: Vec<usize> =
-        (0..count).map(|_| pool.swap_remove(rng.random_range(0..pool.len()))).collect();
+        (0..count).map(|_| pool.swap_remove(draws.below(pool.len() as u64) as usize)).collect();
     drawn.sort_unstable();
     drawn
 }

@@ -2,9 +2,8 @@
 
 use crate::fixture::{assert_close, fixtures, numbers};
 use candle_core::{Device, Tensor, Var};
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use std::sync::Arc;
+use whetstone::seed::{Purpose, stream};
 use whetstone::softmax_decode as decode;
 
 fn key_of(case: &serde_json::Value) -> decode::Key {
@@ -125,7 +124,7 @@ fn generated_keys_have_the_published_ones_and_unused_columns() {
             row["width"].as_u64().unwrap() as usize,
         );
         let ones = row["ones_per_row"].as_u64().unwrap() as usize;
-        let mut rng = ChaCha8Rng::seed_from_u64(7);
+        let mut rng = stream(7, Purpose::Key, 0);
         let disjoint = decode::Key::disjoint(classes, width, &mut rng);
         let overlapping = decode::Key::overlapping(classes, width, &mut rng);
         if ones == 0 {
@@ -151,7 +150,7 @@ fn generated_keys_have_the_published_ones_and_unused_columns() {
         let draws = 200;
         let total: usize = (0..draws)
             .map(|seed| {
-                let mut rng = ChaCha8Rng::seed_from_u64(seed);
+                let mut rng = stream(seed, Purpose::Key, 0);
                 unused(&decode::Key::overlapping(classes, width, &mut rng).unwrap()).0
             })
             .sum();
