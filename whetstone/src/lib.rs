@@ -1,2 +1,8 @@
-//! whetstone
+//! Networks whose activations sharpen into thresholds, trained with candle.
+
+pub mod data;
+pub mod ops;
+pub mod optim;
+pub mod seed;
 pub mod sharpen;
+pub mod softmax_decode;
