@@ -1,0 +1,91 @@
+//! Which results a process is fitted to, and at which value.
+
+use super::FitError;
+use crate::history::Observation;
+use crate::space::{Space, UnitPoint};
+use crate::stream::{Purpose, Stream};
+
+/// Most results that are all used. The factor costs n³/3: at 1,500 one evaluation of the
+/// likelihood takes about a second, and a fit takes a hundred.
+pub const RESULTS_MAX: usize = 1500;
+/// Of more, so many are kept as the best, as the newest, and at random from the rest.
+const SHARE: usize = RESULTS_MAX / 3;
+
+/// What the process sees.
+pub(crate) struct Training {
+    /// Canonical, `n` of them, in the order of recording, failures last.
+    pub(crate) points: Vec<UnitPoint>,
+    /// Objective units, one for each point.
+    pub(crate) values: Vec<f64>,
+    /// How many of the points, from the front, were measured; the others failed.
+    pub(crate) observed_rows: usize,
+}
+
+/// Gathers results and failures, the latter at the worst value seen. Beyond [`RESULTS_MAX`], the
+/// best 500, the newest 500 and 500 chosen by `seed` among the rest are kept.
+pub(crate) fn training(
+    space: &Space,
+    observed: &[Observation],
+    failed: &[UnitPoint],
+    seed: u64,
+) -> Result<Training, FitError> {
+    let dimensions = space.parameters().len();
+    let given = observed.iter().map(|observation| &observation.point).chain(failed);
+    for point in given {
+        if point.0.len() != dimensions {
+            return Err(FitError::Dimensions { expected: dimensions, found: point.0.len() });
+        }
+    }
+    let canonical = |point| space.canonical(point);
+    let points: Vec<UnitPoint> =
+        observed.iter().map(|o| &o.point).chain(failed).map(canonical).collect();
+    let values: Vec<f64> = observed.iter().map(|observation| observation.value).collect();
+    gather(points, values, seed)
+}
+
+/// The same for points that are canonical already; those beyond `values` failed.
+pub(crate) fn gather(
+    points: Vec<UnitPoint>,
+    mut values: Vec<f64>,
+    seed: u64,
+) -> Result<Training, FitError> {
+    if values.is_empty() {
+        return Err(FitError::NothingObserved);
+    }
+    if let Some(number) = values.iter().position(|value| !value.is_finite()) {
+        return Err(FitError::NotFinite { number, value: values[number].to_string() });
+    }
+    let observed = values.len();
+    let worst = values.iter().copied().fold(f64::INFINITY, f64::min);
+    values.resize(points.len(), worst);
+    let kept = keep(&values, seed);
+    let observed_rows = kept.iter().filter(|&&row| row < observed).count();
+    Ok(Training {
+        points: kept.iter().map(|&row| points[row].clone()).collect(),
+        values: kept.iter().map(|&row| values[row]).collect(),
+        observed_rows,
+    })
+}
+
+/// The rows that are kept, ascending.
+fn keep(values: &[f64], seed: u64) -> Vec<usize> {
+    let n = values.len();
+    if n <= RESULTS_MAX {
+        return (0..n).collect();
+    }
+    let mut by_value: Vec<usize> = (0..n).collect();
+    by_value.sort_by(|&a, &b| values[b].total_cmp(&values[a]).then(a.cmp(&b)));
+    let mut kept = vec![false; n];
+    let first_kept = |rows: &mut dyn Iterator<Item = usize>, kept: &mut Vec<bool>| {
+        let rows: Vec<usize> = rows.filter(|&row| !kept[row]).take(SHARE).collect();
+        rows.into_iter().for_each(|row| kept[row] = true);
+    };
+    first_kept(&mut by_value.into_iter(), &mut kept);
+    first_kept(&mut (0..n).rev(), &mut kept);
+    let rest: Vec<usize> = (0..n).filter(|&row| !kept[row]).collect();
+    let mut stream = Stream::new(seed, n as u64, Purpose::Subset);
+    for place in stream.choose(SHARE, rest.len()) {
+        kept[rest[place]] = true;
+    }
+    (0..n).filter(|&row| kept[row]).collect()
+}
