@@ -46,7 +46,13 @@ pub struct Config {
     pub until_idle: bool,
 
     /// Kinds of objectives to ask for.
-    #[arg(long, value_name = "KIND", value_enum, value_delimiter = ',', default_value = "whetstone")]
+    #[arg(
+        long,
+        value_name = "KIND",
+        value_enum,
+        value_delimiter = ',',
+        default_value = "whetstone"
+    )]
     pub objectives: Vec<ObjectiveKind>,
 
     /// Serve only these studies. Default: all.

@@ -85,10 +85,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
 }
 
 /// Waits for every slot. One that cannot go on takes the others with it, gently.
-async fn end_of(
-    mut slots: JoinSet<Result<Ended, SlotError>>,
-    drain: &Drain,
-) -> anyhow::Result<()> {
+async fn end_of(mut slots: JoinSet<Result<Ended, SlotError>>, drain: &Drain) -> anyhow::Result<()> {
     let mut first_error = None;
     let mut ended_by = Ended::Drained;
     while let Some(slot) = slots.join_next().await {
@@ -143,8 +140,7 @@ fn drain_on_signals(drain: &Drain) -> std::io::Result<()> {
 
 fn start_logs(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let lines =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
         LogFormat::Text => lines.with_target(false).init(),
         LogFormat::Json => lines.json().init(),

@@ -29,9 +29,11 @@ impl Progress {
         measured: impl IntoIterator<Item = (&'a str, f64)>,
     ) {
         self.done.store(done.clamp(0.0, 1.0).to_bits(), Ordering::Relaxed);
-        let metrics = measured
-            .into_iter()
-            .map(|(name, value)| v1::Metric { step, name: name.to_owned(), value });
+        let metrics = measured.into_iter().map(|(name, value)| v1::Metric {
+            step,
+            name: name.to_owned(),
+            value,
+        });
         let dropped = self.metrics.put(metrics);
         if dropped > 0 {
             tracing::warn!(dropped, "the coordinator is away for so long that metrics are lost");

@@ -116,7 +116,9 @@ impl Slot {
                     self.pause(asking.wait()).await;
                     continue;
                 }
-                Err(refused @ CallError::Refused { .. }) => return Err(SlotError::Refused(refused)),
+                Err(refused @ CallError::Refused { .. }) => {
+                    return Err(SlotError::Refused(refused));
+                }
             };
             if std::mem::take(&mut away) {
                 info!(slot = self.number, "the coordinator answers again");

@@ -120,8 +120,7 @@ fn tell_epoch(epoch: &EpochReport, progress: &Progress) {
     let done = f64::from(epoch.epoch + 1) / f64::from(epoch.epochs_planned.max(1));
     let sharpness: Vec<_> = epoch.sharpness.iter().copied().map(f64::from).collect();
     let mean = sharpness.iter().sum::<f64>() / sharpness.len().max(1) as f64;
-    let layers: Vec<_> =
-        (1..=sharpness.len()).map(|layer| format!("sharpness_{layer}")).collect();
+    let layers: Vec<_> = (1..=sharpness.len()).map(|layer| format!("sharpness_{layer}")).collect();
     let whole = [
         ("loss", epoch.loss),
         ("train_accuracy", epoch.train_accuracy),

@@ -123,7 +123,8 @@ async fn a_withdrawn_trial_is_given_back() {
 
 #[tokio::test]
 async fn a_drain_gives_the_trial_back_and_asks_for_no_other() {
-    let script = Script { trials: [lease(0, 60_000), lease(1, 60_000)].into(), ..Script::default() };
+    let script =
+        Script { trials: [lease(0, 60_000), lease(1, 60_000)].into(), ..Script::default() };
     let (fake, _serving) = Fake::serving(script).await;
     let (begun, has_begun) = mpsc::channel();
     let work = at_work(&fake, move |_, _, halt| {
