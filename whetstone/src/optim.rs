@@ -1,0 +1,166 @@
+//! The optimisers that Whetstone networks train with and candle lacks, in the form of Keras 2.
+//!
+//! The form matters: where epsilon stands decides how long the first steps are, and the same
+//! hyperparameters mean another training in another library. Each rule has a file of its own with
+//! its formulas; here is what they share. With `t` the number of updates made before,
+//!
+//! ```text
+//! rate(t) = learning_rate / (1 + decay · t)          per update, not per epoch
+//! ```
+//!
+//! An [`Optimizer`] owns the running averages and changes the variables where they lie: one pass
+//! over parameter, averages and gradient, without a new tensor. On a device other than the CPU the
+//! same formulas are composed of tensor operations.
+
+mod adadelta;
+mod in_place;
+mod number;
+mod rmsprop;
+
+pub use adadelta::Adadelta;
+pub use rmsprop::Rmsprop;
+
+use candle_core::backprop::GradStore;
+use candle_core::{Result, Tensor, Var};
+use recipe::Recipe;
+
+use in_place::Averages;
+
+/// How a gradient becomes a step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Rule {
+    /// Steps scaled by the size of earlier steps.
+    Adadelta(Adadelta),
+    /// Steps of about one learning rate, whatever the gradient's size.
+    Rmsprop(Rmsprop),
+}
+
+impl Rule {
+    /// The rule that a recipe asks for.
+    pub fn from_recipe(recipe: &Recipe) -> Rule {
+        let Recipe { rho, optimizer_epsilon: epsilon, .. } = *recipe;
+        match recipe.optimizer {
+            recipe::Optimizer::Adadelta => Rule::Adadelta(Adadelta { rho, epsilon }),
+            recipe::Optimizer::Rmsprop => Rule::Rmsprop(Rmsprop { rho, epsilon }),
+        }
+    }
+
+    /// What the running averages keep at each update.
+    fn rho(self) -> f64 {
+        match self {
+            Rule::Adadelta(Adadelta { rho, .. }) | Rule::Rmsprop(Rmsprop { rho, .. }) => rho,
+        }
+    }
+
+    /// Running averages kept for each parameter.
+    fn averages(self) -> usize {
+        match self {
+            Rule::Adadelta(_) => Adadelta::AVERAGES,
+            Rule::Rmsprop(_) => Rmsprop::AVERAGES,
+        }
+    }
+}
+
+/// The learning rate and how it falls with the updates made.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LearningRate {
+    /// The rate of the first update.
+    pub initial: f64,
+    /// Decay per update.
+    pub decay: f64,
+}
+
+impl LearningRate {
+    /// The rate of the update that follows `updates` others: `initial / (1 + decay · updates)`.
+    pub fn after(self, updates: u64) -> f64 {
+        self.initial / (1.0 + self.decay * updates as f64)
+    }
+}
+
+/// Variables, the rule by which they learn, and what the rule remembers of past gradients.
+#[derive(Debug)]
+pub struct Optimizer {
+    rule: Rule,
+    learning_rate: LearningRate,
+    updates: u64,
+    learners: Vec<Learner>,
+}
+
+/// A variable and its running averages.
+#[derive(Debug)]
+struct Learner {
+    var: Var,
+    averages: Averages,
+}
+
+impl Optimizer {
+    /// An optimiser of these variables by the rule and learning rate of a recipe.
+    ///
+    /// # Errors
+    ///
+    /// If a variable is neither f32 nor f64, or its device has no memory for the averages.
+    pub fn new(vars: Vec<Var>, recipe: &Recipe) -> Result<Optimizer> {
+        let learning_rate = LearningRate { initial: recipe.learning_rate, decay: recipe.decay };
+        Optimizer::with_rule(vars, Rule::from_recipe(recipe), learning_rate)
+    }
+
+    /// An optimiser of these variables by a rule and a learning rate.
+    ///
+    /// # Errors
+    ///
+    /// If a variable is neither f32 nor f64, or its device has no memory for the averages.
+    pub fn with_rule(vars: Vec<Var>, rule: Rule, learning_rate: LearningRate) -> Result<Optimizer> {
+        let learners = vars
+            .into_iter()
+            .map(|var| {
+                Averages::zeros(&var, rule.averages()).map(|averages| Learner { var, averages })
+            })
+            .collect::<Result<_>>()?;
+        Ok(Optimizer { rule, learning_rate, updates: 0, learners })
+    }
+
+    /// Makes one update of every variable.
+    ///
+    /// A variable without a gradient in the store counts as having a gradient of zero: it stays
+    /// where it is, bit by bit, and its averages decay.
+    ///
+    /// # Errors
+    ///
+    /// If a gradient's type, device or shape is not that of its variable.
+    pub fn step(&mut self, gradients: &GradStore) -> Result<()> {
+        let rate = self.learning_rate();
+        for Learner { var, averages } in &mut self.learners {
+            match gradients.get(var) {
+                Some(gradient) => averages.step(self.rule, rate, var, gradient)?,
+                None => averages.decay(self.rule.rho())?,
+            }
+        }
+        self.updates += 1;
+        Ok(())
+    }
+
+    /// The learning rate of the next update.
+    pub fn learning_rate(&self) -> f64 {
+        self.learning_rate.after(self.updates)
+    }
+
+    /// Updates made so far.
+    pub fn updates(&self) -> u64 {
+        self.updates
+    }
+
+    /// The running averages of the variable at this index, in the order of the rule's formulas,
+    /// each a copy of the variable's shape.
+    ///
+    /// # Errors
+    ///
+    /// If the device has no memory for the copies.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such variable.
+    pub fn averages(&self, index: usize) -> Result<Vec<Tensor>> {
+        let Learner { var, averages } = &self.learners[index];
+        averages.to_tensors(var)
+    }
+}

@@ -1,0 +1,189 @@
+//! Running averages, and updates that change a variable where it lies.
+
+use std::cell::RefCell;
+
+use candle_core::{CpuStorage, DType, Device, InplaceOp2, Layout, Result, Tensor, Var, bail};
+
+use super::Rule;
+use super::number::Number;
+
+/// The running averages of one variable, zero at first.
+///
+/// On the CPU they are plain vectors, one average after the other: an operation of candle may
+/// change one tensor only, and an update has to change the variable and its averages in one pass.
+#[derive(Debug)]
+pub(super) enum Averages {
+    /// Of an f32 variable on the CPU.
+    F32(Vec<f32>),
+    /// Of an f64 variable on the CPU.
+    F64(Vec<f64>),
+    /// Of a variable elsewhere, one tensor each, on its device.
+    Tensors(Vec<Tensor>),
+}
+
+impl Averages {
+    /// As many averages of the variable as the rule keeps.
+    pub(super) fn zeros(var: &Var, count: usize) -> Result<Averages> {
+        let length = count * var.elem_count();
+        match (var.device(), var.dtype()) {
+            (Device::Cpu, DType::F32) => Ok(Averages::F32(vec![0.0; length])),
+            (Device::Cpu, DType::F64) => Ok(Averages::F64(vec![0.0; length])),
+            (_, DType::F32 | DType::F64) => Averages::tensors(var, count),
+            (_, other) => bail!("variables learn in f32 or f64, but one is {other:?}"),
+        }
+    }
+
+    /// The same as tensors on the variable's device.
+    pub(super) fn tensors(var: &Var, count: usize) -> Result<Averages> {
+        (0..count).map(|_| var.zeros_like()).collect::<Result<_>>().map(Averages::Tensors)
+    }
+
+    /// One update of the variable and these averages.
+    pub(super) fn step(
+        &mut self,
+        rule: Rule,
+        rate: f64,
+        var: &Var,
+        gradient: &Tensor,
+    ) -> Result<()> {
+        if gradient.shape() != var.shape() {
+            bail!("a gradient of shape {:?} for one of {:?}", gradient.shape(), var.shape());
+        }
+        if let Averages::Tensors(averages) = self {
+            let gradient = gradient.detach();
+            return match rule {
+                Rule::Adadelta(rule) => rule.compose(rate, var, averages, &gradient),
+                Rule::Rmsprop(rule) => rule.compose(rate, var, averages, &gradient),
+            };
+        }
+        // A gradient may arrive as a view, transposed or broadcast; this copies only then.
+        let gradient = gradient.contiguous()?;
+        var.inplace_op2(&gradient, &Update { rule, rate, averages: RefCell::new(self) })
+    }
+
+    /// What a gradient of zero does: the averages decay, the variable stays.
+    pub(super) fn decay(&mut self, rho: f64) -> Result<()> {
+        fn decay<N: Number>(averages: &mut [N], rho: f64) {
+            let rho = N::from_f64(rho);
+            averages.iter_mut().for_each(|average| *average = (*average * rho).flushed());
+        }
+        match self {
+            Averages::F32(averages) => decay(averages, rho),
+            Averages::F64(averages) => decay(averages, rho),
+            Averages::Tensors(averages) => {
+                for average in averages {
+                    *average = average.affine(rho, 0.0)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A copy of each average in the variable's shape.
+    pub(super) fn to_tensors(&self, var: &Var) -> Result<Vec<Tensor>> {
+        fn split<N: Number>(averages: &[N], var: &Var) -> Result<Vec<Tensor>> {
+            averages
+                .chunks(var.elem_count().max(1))
+                .map(|average| Tensor::from_slice(average, var.shape(), var.device()))
+                .collect()
+        }
+        match self {
+            Averages::F32(averages) => split(averages, var),
+            Averages::F64(averages) => split(averages, var),
+            Averages::Tensors(averages) => Ok(averages.clone()),
+        }
+    }
+}
+
+/// One update, as an operation that candle runs on the variable's storage.
+///
+/// candle lends the operation itself out shared, hence the cell around the averages; it runs an
+/// operation once and at once, so that the cell is never borrowed twice.
+struct Update<'a> {
+    rule: Rule,
+    rate: f64,
+    averages: RefCell<&'a mut Averages>,
+}
+
+impl InplaceOp2 for Update<'_> {
+    fn name(&self) -> &'static str {
+        "optimizer-update"
+    }
+
+    fn cpu_fwd(
+        &self,
+        parameters: &mut CpuStorage,
+        parameters_layout: &Layout,
+        gradient: &CpuStorage,
+        gradient_layout: &Layout,
+    ) -> Result<()> {
+        let offsets =
+            (parameters_layout.contiguous_offsets(), gradient_layout.contiguous_offsets());
+        let (Some((p, p_end)), Some((g, g_end))) = offsets else {
+            bail!("a variable and its gradient must be contiguous to be updated in place")
+        };
+        match (parameters, gradient, &mut **self.averages.borrow_mut()) {
+            (CpuStorage::F32(parameters), CpuStorage::F32(gradient), Averages::F32(averages)) => {
+                self.run(&mut parameters[p..p_end], averages, &gradient[g..g_end]);
+            }
+            (CpuStorage::F64(parameters), CpuStorage::F64(gradient), Averages::F64(averages)) => {
+                self.run(&mut parameters[p..p_end], averages, &gradient[g..g_end]);
+            }
+            _ => bail!("a gradient must have the type of its variable"),
+        }
+        Ok(())
+    }
+}
+
+impl Update<'_> {
+    fn run<N: Number>(&self, parameters: &mut [N], averages: &mut [N], gradient: &[N]) {
+        match self.rule {
+            Rule::Adadelta(rule) => {
+                let halves = averages.split_at_mut(parameters.len());
+                rule.update(self.rate, parameters, halves, gradient);
+            }
+            Rule::Rmsprop(rule) => rule.update(self.rate, parameters, averages, gradient),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::optim::{Adadelta, Rmsprop};
+
+    /// The composed form has no fixture of its own device here; on the CPU it must agree with the
+    /// in-place form, which has.
+    #[test]
+    fn composed_updates_agree_with_those_in_place() -> Result<()> {
+        let rules = [
+            Rule::Adadelta(Adadelta { rho: 0.9, epsilon: 1e-6 }),
+            Rule::Rmsprop(Rmsprop { rho: 0.95, epsilon: 1e-8 }),
+        ];
+        for rule in rules {
+            let start = Tensor::new(&[[0.5_f64, -1.0, 2.0], [0.0, 1e-3, -3.0]], &Device::Cpu)?;
+            let (fast, slow) = (Var::from_tensor(&start)?, Var::from_tensor(&start)?);
+            let mut in_place = Averages::zeros(&fast, rule.averages())?;
+            let mut composed = Averages::tensors(&slow, rule.averages())?;
+            for step in 0..20 {
+                let gradient = start.affine(0.1, f64::from(step) * 0.01 - 0.1)?;
+                if step % 5 == 3 {
+                    in_place.decay(rule.rho())?;
+                    composed.decay(rule.rho())?;
+                } else {
+                    in_place.step(rule, 0.3, &fast, &gradient)?;
+                    composed.step(rule, 0.3, &slow, &gradient)?;
+                }
+            }
+            assert_ne!(fast.to_vec2::<f64>()?, start.to_vec2::<f64>()?);
+            let far =
+                (fast.as_tensor() - slow.as_tensor())?.abs()?.max_all()?.to_scalar::<f64>()?;
+            assert!(far < 1e-12, "{rule:?}: {far}");
+            for (a, b) in in_place.to_tensors(&fast)?.iter().zip(composed.to_tensors(&slow)?) {
+                let far = (a - b)?.abs()?.max_all()?.to_scalar::<f64>()?;
+                assert!(far < 1e-12, "{rule:?}: {far}");
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,259 @@
+//! Optimisers against five-step traces, closed forms and each other.
+
+use candle_core::{DType, Device, Result, Tensor, Var};
+use recipe::Recipe;
+use serde_json::Value;
+use whetstone::optim::{Adadelta, LearningRate, Optimizer, Rmsprop, Rule};
+
+fn fixtures(group: &str) -> Value {
+    let text = include_str!("fixtures/whetstone.json");
+    let mut all: Value = serde_json::from_str(text).unwrap();
+    all[group].take()
+}
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().unwrap()
+}
+
+fn learning_rate(case: &Value) -> LearningRate {
+    LearningRate { initial: number(&case["lr"]), decay: number(&case["decay"]) }
+}
+
+fn adadelta(case: &Value) -> Rule {
+    Rule::Adadelta(Adadelta { rho: number(&case["rho"]), epsilon: number(&case["eps"]) })
+}
+
+fn rmsprop(case: &Value) -> Rule {
+    Rule::Rmsprop(Rmsprop { rho: number(&case["rho"]), epsilon: number(&case["eps"]) })
+}
+
+/// Makes one update with a given gradient, through candle's own differentiation.
+fn step(optimizer: &mut Optimizer, var: &Var, gradient: &Tensor) -> Result<()> {
+    // d/dp sum(p · g) = g
+    let gradients = (var.as_tensor() * gradient)?.sum_all()?.backward()?;
+    optimizer.step(&gradients)
+}
+
+fn scalar(tensor: &Tensor) -> f64 {
+    tensor.to_vec1::<f64>().unwrap()[0]
+}
+
+fn one() -> Var {
+    Var::from_slice(&[1.0_f64], 1, &Device::Cpu).unwrap()
+}
+
+fn constant(value: f64) -> Tensor {
+    Tensor::new(&[value], &Device::Cpu).unwrap()
+}
+
+fn assert_close(actual: f64, expected: f64, what: &str) {
+    let scale = expected.abs().max(1e-12);
+    assert!((actual - expected).abs() <= 1e-9 * scale, "{what}: {actual} is not {expected}");
+}
+
+/// Follows a trace step by step; the parameters on the way.
+fn follow(case: &Value, rule: Rule) -> Vec<f64> {
+    let var = one();
+    let mut optimizer = Optimizer::with_rule(vec![var.clone()], rule, learning_rate(case)).unwrap();
+    let mut parameters = Vec::new();
+    for row in case["trace"].as_array().unwrap() {
+        let place = format!("{rule:?}, step {}", row["step"]);
+        assert_close(optimizer.learning_rate(), number(&row["lr_t"]), &place);
+        step(&mut optimizer, &var, &constant(number(&row["grad"]))).unwrap();
+        assert_close(scalar(&var), number(&row["param"]), &place);
+        let averages = optimizer.averages(0).unwrap();
+        for (average, name) in averages.iter().zip(["accum_g2", "accum_delta2"]) {
+            assert_close(scalar(average), number(&row[name]), &format!("{place}, {name}"));
+        }
+        parameters.push(scalar(&var));
+    }
+    parameters
+}
+
+#[test]
+fn adadelta_follows_every_trace() {
+    let group = fixtures("adadelta");
+    for case in group["cases"].as_array().unwrap() {
+        assert_eq!(follow(case, adadelta(case)).len(), 5);
+    }
+}
+
+#[test]
+fn rmsprop_follows_every_trace_and_keeps_epsilon_outside_the_root() {
+    let group = fixtures("rmsprop");
+    for case in group["cases"].as_array().unwrap() {
+        let parameters = follow(case, rmsprop(case));
+        let inside = case["wrong_eps_inside_params"].as_array().unwrap();
+        for (actual, wrong) in parameters.iter().zip(inside) {
+            assert!((actual - number(wrong)).abs() > 1e-9, "epsilon is inside the root");
+        }
+    }
+}
+
+#[test]
+fn the_first_step_is_as_long_as_theory_says() {
+    let first = |rule, rate: f64, gradient: f64| {
+        let var = one();
+        let learning_rate = LearningRate { initial: rate, decay: 0.0 };
+        let mut optimizer = Optimizer::with_rule(vec![var.clone()], rule, learning_rate).unwrap();
+        step(&mut optimizer, &var, &constant(gradient)).unwrap();
+        (scalar(&var) - 1.0).abs()
+    };
+    for case in fixtures("adadelta")["first_step_magnitude"].as_array().unwrap() {
+        let expected = number(&case["abs_update_for_large_g"]);
+        let actual = first(adadelta(case), 1.0, -1e3);
+        assert!((actual / expected - 1.0).abs() < 1e-6, "{actual} is not {expected}");
+    }
+    for case in fixtures("rmsprop")["first_step_magnitude"].as_array().unwrap() {
+        let rule = Rule::Rmsprop(Rmsprop { rho: number(&case["rho"]), epsilon: 1e-8 });
+        let expected = number(&case["abs_step_for_large_g"]);
+        let actual = first(rule, number(&case["lr"]), 1e3);
+        assert!((actual / expected - 1.0).abs() < 1e-6, "{actual} is not {expected}");
+    }
+}
+
+#[test]
+fn the_learning_rate_decays_per_update() {
+    for case in fixtures("lr_decay")["cases"].as_array().unwrap() {
+        let updates = case["t"].as_u64().unwrap();
+        assert_close(learning_rate(case).after(updates), number(&case["lr_t"]), "rate");
+    }
+    // And an optimiser counts its updates, gradients or not.
+    let recipe = Recipe { learning_rate: 0.5, decay: 0.1, ..Recipe::default() };
+    let var = one();
+    let mut optimizer = Optimizer::new(vec![var.clone()], &recipe).unwrap();
+    step(&mut optimizer, &var, &constant(0.0)).unwrap();
+    optimizer.step(&constant(1.0).sum_all().unwrap().backward().unwrap()).unwrap();
+    assert_eq!(optimizer.updates(), 2);
+    assert_close(optimizer.learning_rate(), 0.5 / 1.2, "after two updates");
+}
+
+fn both_rules() -> [Recipe; 2] {
+    [recipe::Optimizer::Adadelta, recipe::Optimizer::Rmsprop].map(|optimizer| Recipe {
+        optimizer,
+        learning_rate: 0.01,
+        ..Recipe::default()
+    })
+}
+
+#[test]
+fn a_recipe_chooses_the_rule_with_its_rho_and_epsilon() {
+    let recipe = Recipe { rho: 0.95, optimizer_epsilon: 1e-8, ..Recipe::default() };
+    let expected = Rule::Adadelta(Adadelta { rho: 0.95, epsilon: 1e-8 });
+    assert_eq!(Rule::from_recipe(&recipe), expected);
+    let recipe = Recipe { optimizer: recipe::Optimizer::Rmsprop, ..recipe };
+    let expected = Rule::Rmsprop(Rmsprop { rho: 0.95, epsilon: 1e-8 });
+    assert_eq!(Rule::from_recipe(&recipe), expected);
+}
+
+#[test]
+fn a_variable_without_a_gradient_is_treated_as_if_it_were_zero() {
+    for recipe in both_rules() {
+        let (absent, zero) = (one(), one());
+        let mut optimizer = Optimizer::new(vec![absent.clone(), zero.clone()], &recipe).unwrap();
+        // Both learn once, so that there is something to decay.
+        let sum = (absent.as_tensor() + zero.as_tensor()).unwrap().sum_all().unwrap();
+        optimizer.step(&sum.backward().unwrap()).unwrap();
+        let before = scalar(&absent);
+        let averages = |optimizer: &Optimizer, index| -> Vec<f64> {
+            optimizer.averages(index).unwrap().iter().map(scalar).collect()
+        };
+        let averages_before = averages(&optimizer, 0);
+
+        let gradients = (zero.as_tensor() * 0.0).unwrap().sum_all().unwrap().backward().unwrap();
+        assert!(gradients.get(&absent).is_none());
+        optimizer.step(&gradients).unwrap();
+        assert_eq!(scalar(&absent), before, "bit by bit");
+        assert_eq!(scalar(&zero), before, "bit by bit");
+        assert_eq!(averages(&optimizer, 0), averages(&optimizer, 1));
+        for (now, before) in averages(&optimizer, 0).iter().zip(averages_before) {
+            assert_close(*now, recipe.rho * before, "decayed by rho");
+        }
+    }
+}
+
+#[test]
+fn f32_variables_learn_as_f64_ones_do() {
+    for recipe in both_rules() {
+        let start: Vec<f64> = (0..50).map(|i| f64::from(i) * 0.07 - 1.5).collect();
+        let run = |dtype| {
+            let start = Tensor::new(start.as_slice(), &Device::Cpu).unwrap();
+            let var = Var::from_tensor(&start.to_dtype(dtype).unwrap()).unwrap();
+            let mut optimizer = Optimizer::new(vec![var.clone()], &recipe).unwrap();
+            for _ in 0..30 {
+                let gradients = var.sqr().unwrap().sum_all().unwrap().backward().unwrap();
+                optimizer.step(&gradients).unwrap();
+            }
+            var.to_dtype(DType::F64).unwrap().to_vec1::<f64>().unwrap()
+        };
+        let mut farthest = 0.0_f64;
+        for ((f32, f64), start) in run(DType::F32).iter().zip(run(DType::F64)).zip(&start) {
+            assert!((f32 - f64).abs() < 1e-5, "{f32} is not {f64}");
+            farthest = farthest.max((f64 - start).abs());
+        }
+        assert!(farthest > 1e-3, "nothing learned");
+    }
+}
+
+#[test]
+fn a_transposed_gradient_reaches_the_right_parameters() {
+    for recipe in both_rules() {
+        let values: Vec<f64> = (0..6).map(|i| f64::from(i) + 1.0).collect();
+        let weights = Tensor::from_slice(&values, (2, 3), &Device::Cpu).unwrap();
+        let var = Var::zeros((3, 2), DType::F64, &Device::Cpu).unwrap();
+        let mut optimizer = Optimizer::new(vec![var.clone()], &recipe).unwrap();
+        // sum(varᵀ ⊙ w): the gradient is wᵀ, a view of a (2, 3) tensor.
+        let product = (var.t().unwrap() * &weights).unwrap();
+        let gradients = product.sum_all().unwrap().backward().unwrap();
+        optimizer.step(&gradients).unwrap();
+
+        // A second optimiser, given the same gradient laid out plainly.
+        let plain = Var::zeros((3, 2), DType::F64, &Device::Cpu).unwrap();
+        let mut reference = Optimizer::new(vec![plain.clone()], &recipe).unwrap();
+        step(&mut reference, &plain, &weights.t().unwrap().contiguous().unwrap()).unwrap();
+        assert_eq!(var.to_vec2::<f64>().unwrap(), plain.to_vec2::<f64>().unwrap());
+    }
+}
+
+#[test]
+fn averages_that_only_decay_end_at_zero_and_not_in_denormals() {
+    for recipe in both_rules() {
+        let var = Var::from_slice(&[1.0_f32; 4], 4, &Device::Cpu).unwrap();
+        let mut optimizer = Optimizer::new(vec![var.clone()], &recipe).unwrap();
+        let learning = var.sum_all().unwrap().backward().unwrap();
+        optimizer.step(&learning).unwrap();
+        let elsewhere = one().sum_all().unwrap().backward().unwrap();
+        let still = (var.as_tensor() * 0.0).unwrap().sum_all().unwrap().backward().unwrap();
+        for round in 0..1_000 {
+            optimizer.step(if round % 2 == 0 { &elsewhere } else { &still }).unwrap();
+        }
+        for average in optimizer.averages(0).unwrap() {
+            assert_eq!(average.to_vec1::<f32>().unwrap(), [0.0; 4]);
+        }
+    }
+}
+
+#[test]
+fn a_variable_of_another_type_is_refused() {
+    let var = Var::zeros(3, DType::BF16, &Device::Cpu).unwrap();
+    let error = Optimizer::new(vec![var], &Recipe::default()).unwrap_err();
+    assert!(error.to_string().contains("f32 or f64"), "{error}");
+}
+
+#[test]
+fn several_variables_of_any_shape_learn_side_by_side() {
+    for recipe in both_rules() {
+        let shapes: [&[usize]; 4] = [&[], &[3], &[2, 3], &[3, 3, 2, 4]];
+        let vars: Vec<Var> =
+            shapes.iter().map(|s| Var::ones(*s, DType::F32, &Device::Cpu).unwrap()).collect();
+        let mut optimizer = Optimizer::new(vars.clone(), &recipe).unwrap();
+        let zero = Tensor::zeros((), DType::F32, &Device::Cpu).unwrap();
+        let loss = vars.iter().try_fold(zero, |sum, v| sum + v.as_tensor().sqr()?.sum_all()?);
+        optimizer.step(&loss.unwrap().backward().unwrap()).unwrap();
+        // All have the same gradient and so take the same step, down the slope.
+        for var in &vars {
+            let values = var.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            assert!(values.iter().all(|x| *x == values[0] && *x < 1.0), "{values:?}");
+        }
+    }
+}
