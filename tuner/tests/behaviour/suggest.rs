@@ -84,6 +84,22 @@ fn every_algorithm_visits_every_point_once_and_then_says_so() {
 }
 
 #[test]
+fn a_space_of_one_point_is_searched_in_one_trial() {
+    let space = space([category("only", &["this"]), int("fixed", 7, 7)]);
+    for algorithm in
+        [Algorithm::Random, Algorithm::Grid, Algorithm::Sobol, Algorithm::GaussianProcess]
+    {
+        let mut history = History::default();
+        let point = next(&space, &options(algorithm), &history, 0, 0).point;
+        assert_eq!(point, space.nth(0).unwrap());
+        history.observed.push(Observation { point, value: 0.5 });
+        let posterior = Posterior::fit(&space, &history.observed, &[], 0).unwrap();
+        let again = suggest(&space, &options(algorithm), &history, Some(&posterior), 0, 9);
+        assert_eq!(again, Err(Exhausted));
+    }
+}
+
+#[test]
 fn points_with_workers_and_failed_points_are_taken_without_being_told() {
     let space = space([boolean("a"), boolean("b")]);
     let point = |rank| space.nth(rank).unwrap();
