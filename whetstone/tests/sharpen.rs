@@ -319,6 +319,43 @@ fn adaptive_sharpening_together_moves_all_layers_alike() {
     }
 }
 
+/// Sharpens at a steady rate from the third epoch on, whatever the loss.
+fn steady(rate: f64) -> AdaptiveSettings {
+    AdaptiveSettings {
+        min_init_epochs: 1,
+        patience: 0,
+        rate,
+        critical_rate: rate,
+        ..AdaptiveSettings::default()
+    }
+}
+
+#[test]
+fn a_layer_that_finishes_within_an_epoch_keeps_the_next_one_waiting() {
+    let mut sharpener = Adaptive::new(2, 10, steady(0.4));
+    let epochs = run(&mut sharpener, 10, 100);
+    // The first layer is done after half of epoch 4, the second only begins in epoch 5.
+    let expected =
+        [[0.0, 0.0], [0.0, 0.0], [0.4, 0.0], [0.8, 0.0], [1.0, 0.0], [1.0, 0.4], [1.0, 0.8]];
+    for (epoch, expected) in expected.iter().enumerate() {
+        assert_close(&epochs[epoch], expected, 1e-12, &format!("epoch {epoch}"));
+    }
+}
+
+#[test]
+fn a_layer_is_taken_to_hard_from_within_a_thousandth() {
+    for (rate, order, reached) in [
+        (0.9995, Order::BottomUp, 1.0),
+        (0.998, Order::BottomUp, 0.998),
+        (0.9995, Order::Uniform, 0.9995),
+        (1.0 - 1e-7, Order::Uniform, 1.0),
+    ] {
+        let mut sharpener = Adaptive::new(1, 1, AdaptiveSettings { order, ..steady(rate) });
+        let epochs = run(&mut sharpener, 1, 3);
+        assert_eq!(epochs[2], [reached], "{order:?} at {rate}");
+    }
+}
+
 #[test]
 fn a_layer_is_hard_only_if_its_f32_equals_one() {
     for case in fixtures("float32_equality_gate")["cases"].as_array().unwrap() {

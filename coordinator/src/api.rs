@@ -1,0 +1,56 @@
+//! The wire: services, limits, health and reflection. Nothing outside this folder and `error.rs`
+//! names a gRPC status.
+
+mod convert;
+mod leases;
+mod studies;
+mod watch;
+
+use std::future::Future;
+
+use proto::v1::{
+    study_service_server::StudyServiceServer, worker_service_server::WorkerServiceServer,
+};
+use tonic::{Status, service::Routes};
+
+use crate::{Error, scheduler::Scheduler};
+
+/// Longest message taken. A study of 64 parameters with 1,024 choices each is a tenth of it.
+const MESSAGE_BYTES_MAX: usize = 1 << 20;
+
+/// Longest message sent: a page of 1,000 trials with 64 parameters each.
+const REPLY_BYTES_MAX: usize = 16 << 20;
+
+/// Both services, the standard health service (`health`) and server reflection.
+pub fn routes(scheduler: Scheduler, health: tonic_health::server::HealthService) -> Routes {
+    let studies = StudyServiceServer::new(studies::Studies::new(scheduler.clone()))
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(REPLY_BYTES_MAX);
+    let leases = WorkerServiceServer::new(leases::Leases::new(scheduler))
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(REPLY_BYTES_MAX);
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()
+        .expect("the descriptors decode because the build made them");
+    Routes::new(tonic_health::pb::health_server::HealthServer::new(health))
+        .add_service(studies)
+        .add_service(leases)
+        .add_service(reflection)
+}
+
+/// Runs a deed on a task of its own. A client that hangs up drops its request's future at any
+/// `await`; the deed goes on to its commit all the same.
+async fn detached<T: Send + 'static>(
+    deed: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> Result<T, Status> {
+    match tokio::spawn(deed).await {
+        Ok(outcome) => outcome.map_err(Status::from),
+        Err(panic) => {
+            let cause: &dyn std::error::Error = &panic;
+            tracing::error!(error = cause, "a request broke");
+            Err(Status::internal("the request broke the coordinator; its log says how"))
+        }
+    }
+}

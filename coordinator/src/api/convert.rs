@@ -1,0 +1,33 @@
+//! Protocol ⇄ domain, both ways: the only place that sees both.
+//!
+//! Everything that comes in is checked once, here, and is a domain type afterwards.
+
+mod lease;
+mod objective;
+mod space;
+mod study;
+
+pub use lease::{asker, failure_class, fence, granted, metrics, progress, report, ttl, wait};
+pub use space::point;
+pub use study::{overview_to_wire, spec, trial_to_wire};
+
+use crate::Error;
+
+/// Longest text taken in names and labels.
+const TEXT_BYTES_MAX: usize = 200;
+
+fn invalid(text: impl Into<String>) -> Error {
+    Error::Invalid(text.into())
+}
+
+/// Postgres cannot store NUL, and nobody needs a name of a thousand letters.
+fn text(what: &str, text: &str) -> Result<(), Error> {
+    if text.contains('\0') {
+        return Err(invalid(format!("{what} holds a NUL byte; take it out")));
+    }
+    if text.len() > TEXT_BYTES_MAX {
+        let bytes = text.len();
+        return Err(invalid(format!("{what} has {bytes} bytes; at most {TEXT_BYTES_MAX} fit")));
+    }
+    Ok(())
+}

@@ -1,0 +1,166 @@
+//! What workers say and are told.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use proto::v1 as wire;
+use uuid::Uuid;
+
+use super::{invalid, objective::objective_to_wire, space::point_to_wire, text};
+use crate::{
+    Error,
+    storage::metrics::Metric,
+    trial::{Asker, FailureClass, Lease, LeaseRef, Report},
+};
+
+/// Longest a call may be held while there is no work: well below what proxies cut.
+const WAIT_MAX: Duration = Duration::from_secs(20);
+
+/// Most metrics in one call.
+const METRICS_AT_ONCE_MAX: usize = 1_000;
+
+/// Most measurements of one result.
+const MEASUREMENTS_MAX: usize = 100;
+
+/// Slots of one worker.
+const SLOTS_MAX: u32 = 1_024;
+
+pub fn asker(request: &wire::LeaseRequest) -> Result<Asker, Error> {
+    let worker_id = uuid("worker_id", &request.worker_id)?;
+    if request.slot >= SLOTS_MAX {
+        return Err(invalid(format!("slot is {}; it must be below {SLOTS_MAX}", request.slot)));
+    }
+    let can = request.capabilities.clone().unwrap_or_default();
+    text("the worker's label", &can.label)?;
+    text("the worker's device", &can.device)?;
+    for name in can.objectives.iter().chain(&can.studies) {
+        text("a capability", name)?;
+    }
+    let objectives =
+        if can.objectives.is_empty() { vec!["whetstone".to_owned()] } else { can.objectives };
+    Ok(Asker {
+        worker_id,
+        slot: request.slot.cast_signed(),
+        objectives,
+        studies: can.studies,
+        label: can.label,
+        device: can.device,
+    })
+}
+
+/// How long the call may be held: at most and by default [`WAIT_MAX`].
+pub fn wait(request: &wire::LeaseRequest) -> Result<Duration, Error> {
+    match request.wait {
+        None => Ok(WAIT_MAX),
+        Some(wait) => Duration::try_from(wait)
+            .map(|wait| wait.min(WAIT_MAX))
+            .map_err(|_| invalid("wait is negative; leave it out for the longest")),
+    }
+}
+
+pub fn fence(fence: Option<wire::LeaseRef>) -> Result<LeaseRef, Error> {
+    let fence = fence.ok_or_else(|| invalid("the call quotes no lease; fill in `ref`"))?;
+    Ok(LeaseRef {
+        trial_id: fence.trial_id,
+        attempt: i32::try_from(fence.attempt)
+            .map_err(|_| invalid(format!("there is no attempt {}", fence.attempt)))?,
+        lease_id: uuid("lease_id", &fence.lease_id)?,
+    })
+}
+
+fn uuid(what: &str, text: &str) -> Result<Uuid, Error> {
+    Uuid::parse_str(text).map_err(|_| {
+        let shown: String = text.chars().take(40).collect();
+        invalid(format!("{what} {shown:?} is not a uuid"))
+    })
+}
+
+pub fn granted(lease: &Lease) -> wire::Lease {
+    wire::Lease {
+        r#ref: Some(wire::LeaseRef {
+            trial_id: lease.fence.trial_id,
+            attempt: lease.fence.attempt.unsigned_abs(),
+            lease_id: lease.fence.lease_id.to_string(),
+        }),
+        ttl: Some(ttl(lease.ttl)),
+        study: lease.study.clone(),
+        number: lease.number.unsigned_abs(),
+        point: Some(point_to_wire(&lease.point)),
+        objective: Some(objective_to_wire(&lease.objective)),
+        seed: lease.seed,
+    }
+}
+
+pub fn ttl(ttl: Duration) -> prost_types::Duration {
+    ttl.try_into().expect("a lease lasts minutes, far below the protocol's limit")
+}
+
+/// A share; anything else is the worker's slip and not worth losing a lease over.
+pub fn progress(progress: f64) -> f64 {
+    if progress.is_finite() { progress.clamp(0.0, 1.0) } else { 0.0 }
+}
+
+pub fn metrics(metrics: Vec<wire::Metric>) -> Result<Vec<Metric>, Error> {
+    if metrics.len() > METRICS_AT_ONCE_MAX {
+        let count = metrics.len();
+        return Err(invalid(format!("{count} metrics in one call; send {METRICS_AT_ONCE_MAX}")));
+    }
+    metrics
+        .into_iter()
+        .map(|metric| {
+            word("a metric", &metric.name)?;
+            finite(&format!("metric `{}`", metric.name), metric.value)?;
+            let step = i32::try_from(metric.step)
+                .map_err(|_| invalid(format!("there is no step {}", metric.step)))?;
+            Ok(Metric { step, name: metric.name, value: metric.value })
+        })
+        .collect()
+}
+
+pub fn report(request: &wire::CompleteRequest) -> Result<Report, Error> {
+    finite("the value", request.value)?;
+    if request.measurements.len() > MEASUREMENTS_MAX {
+        let count = request.measurements.len();
+        return Err(invalid(format!("{count} measurements; at most {MEASUREMENTS_MAX} fit")));
+    }
+    let mut measurements = BTreeMap::new();
+    for (name, value) in &request.measurements {
+        word("a measurement", name)?;
+        finite(&format!("measurement `{name}`"), *value)?;
+        measurements.insert(name.clone(), *value);
+    }
+    Ok(Report { value: request.value, measurements })
+}
+
+fn finite(what: &str, value: f64) -> Result<(), Error> {
+    if value.is_finite() {
+        return Ok(());
+    }
+    Err(invalid(format!(
+        "{what} is {value}; it must be finite: report a training that broke with Fail and class nan"
+    )))
+}
+
+fn word(what: &str, name: &str) -> Result<(), Error> {
+    let starts_well = name.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase());
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    if starts_well && name.len() <= 64 && name.bytes().all(plain) {
+        return Ok(());
+    }
+    let shown: String = name.chars().take(80).collect();
+    Err(invalid(format!(
+        "{shown:?} cannot name {what}; use lower-case letters, digits and `_`, a letter first, \
+         at most 64"
+    )))
+}
+
+pub fn failure_class(class: i32) -> Result<FailureClass, Error> {
+    match wire::FailureClass::try_from(class) {
+        Ok(wire::FailureClass::UserError) => Ok(FailureClass::UserError),
+        Ok(wire::FailureClass::Nan) => Ok(FailureClass::Nan),
+        Ok(wire::FailureClass::Oom) => Ok(FailureClass::Oom),
+        Ok(wire::FailureClass::Data) => Ok(FailureClass::Data),
+        Ok(wire::FailureClass::DeviceLost) => Ok(FailureClass::DeviceLost),
+        Ok(wire::FailureClass::Unspecified | wire::FailureClass::Panic) => Ok(FailureClass::Panic),
+        Err(_) => Err(invalid(format!("unknown failure class {class}"))),
+    }
+}

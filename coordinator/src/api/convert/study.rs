@@ -1,0 +1,219 @@
+//! Studies and trials.
+
+use proto::v1 as wire;
+use time::OffsetDateTime;
+use tuner::{Algorithm, Options};
+
+use super::{
+    invalid,
+    objective::{objective, objective_to_wire},
+    space::{point_to_wire, space, space_to_wire},
+};
+use crate::{
+    Error,
+    study::{
+        Direction, MAX_FAILURES, MAX_TRIAL_SECONDS, Objective, Overview, PARALLEL_MAX, Study,
+        StudySpec, StudyState, TRIALS_MAX, TrialCounts,
+    },
+    trial::{Suggested, Trial, TrialState},
+};
+
+/// Longest study name; the database's own check says the same.
+const NAME_BYTES_MAX: usize = 63;
+
+/// A year: longer than any training.
+const TRIAL_SECONDS_MAX: u32 = 31_536_000;
+
+/// What a person asked for, checked, with absent fields at their defaults.
+pub fn spec(spec: Option<wire::StudySpec>) -> Result<StudySpec, Error> {
+    let spec = spec.ok_or_else(|| invalid("the request has no study; fill in `spec`"))?;
+    name(&spec.name)?;
+    let over = space(spec.space)?;
+    let objective = objective(spec.objective, &over)?;
+    let direction = match wire::Direction::try_from(spec.direction) {
+        Ok(wire::Direction::Unspecified | wire::Direction::Maximize) => Direction::Maximize,
+        Ok(wire::Direction::Minimize) => Direction::Minimize,
+        Err(_) => return Err(invalid(format!("unknown direction {}", spec.direction))),
+    };
+    if matches!(objective, Objective::Whetstone(_)) && direction == Direction::Minimize {
+        return Err(invalid("a whetstone objective is an accuracy; its direction is maximize"));
+    }
+    let algorithm = match wire::Algorithm::try_from(spec.algorithm) {
+        Ok(wire::Algorithm::Unspecified | wire::Algorithm::GaussianProcess) => {
+            Algorithm::GaussianProcess
+        }
+        Ok(wire::Algorithm::Random) => Algorithm::Random,
+        Ok(wire::Algorithm::Grid) => Algorithm::Grid,
+        Ok(wire::Algorithm::Sobol) => Algorithm::Sobol,
+        Err(_) => return Err(invalid(format!("unknown algorithm {}", spec.algorithm))),
+    };
+    let start_points =
+        match ranged("start_points", spec.start_points, 0, TRIALS_MAX.unsigned_abs())? {
+            0 => None,
+            points => Some(points),
+        };
+    let options = Options { algorithm, start_points: start_points.map(i32::unsigned_abs) };
+    options.check(&over).map_err(|error| invalid(error.to_string()))?;
+    Ok(StudySpec {
+        name: spec.name,
+        space: over,
+        objective,
+        direction,
+        algorithm,
+        start_points,
+        seed: spec.seed,
+        max_trials: ranged("max_trials", spec.max_trials, 1, TRIALS_MAX.unsigned_abs())?,
+        max_parallel: match ranged(
+            "max_parallel",
+            spec.max_parallel,
+            0,
+            PARALLEL_MAX.unsigned_abs(),
+        )? {
+            0 => PARALLEL_MAX,
+            parallel => parallel,
+        },
+        max_failures: match ranged("max_failures", spec.max_failures, 0, 100)? {
+            0 => MAX_FAILURES,
+            failures => failures,
+        },
+        max_trial_seconds: match ranged(
+            "max_trial_seconds",
+            spec.max_trial_seconds,
+            0,
+            TRIAL_SECONDS_MAX,
+        )? {
+            0 => MAX_TRIAL_SECONDS,
+            seconds => seconds,
+        },
+    })
+}
+
+fn ranged(what: &str, value: u32, low: u32, high: u32) -> Result<i32, Error> {
+    if !(low..=high).contains(&value) {
+        return Err(invalid(format!("{what} is {value}; it must be from {low} to {high}")));
+    }
+    Ok(i32::try_from(value).expect("every upper limit here fits"))
+}
+
+fn name(name: &str) -> Result<(), Error> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    let starts_well = name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+    if !starts_well || name.len() > NAME_BYTES_MAX || !name.bytes().all(plain) {
+        let shown: String = name.chars().take(80).collect();
+        return Err(invalid(format!(
+            "{shown:?} cannot name a study; start with a letter or digit, go on with letters, \
+             digits, `.`, `_` or `-`, at most {NAME_BYTES_MAX} in all"
+        )));
+    }
+    Ok(())
+}
+
+pub fn spec_to_wire(spec: &StudySpec) -> wire::StudySpec {
+    let algorithm = match spec.algorithm {
+        Algorithm::GaussianProcess => wire::Algorithm::GaussianProcess,
+        Algorithm::Random => wire::Algorithm::Random,
+        Algorithm::Grid => wire::Algorithm::Grid,
+        Algorithm::Sobol => wire::Algorithm::Sobol,
+    };
+    let direction = match spec.direction {
+        Direction::Maximize => wire::Direction::Maximize,
+        Direction::Minimize => wire::Direction::Minimize,
+    };
+    wire::StudySpec {
+        name: spec.name.clone(),
+        space: Some(space_to_wire(&spec.space)),
+        objective: Some(objective_to_wire(&spec.objective)),
+        direction: direction.into(),
+        algorithm: algorithm.into(),
+        max_trials: spec.max_trials.unsigned_abs(),
+        max_parallel: spec.max_parallel.unsigned_abs(),
+        max_failures: spec.max_failures.unsigned_abs(),
+        max_trial_seconds: spec.max_trial_seconds.unsigned_abs(),
+        seed: spec.seed,
+        start_points: spec.start_points.unwrap_or(0).unsigned_abs(),
+    }
+}
+
+pub fn overview_to_wire(overview: &Overview) -> wire::Study {
+    let Overview { study, counts, best } = overview;
+    let Study { spec, state, posterior_version, created_at, finished_at, .. } = study;
+    let state = match state {
+        StudyState::Active => wire::StudyState::Active,
+        StudyState::Paused => wire::StudyState::Paused,
+        StudyState::Completed => wire::StudyState::Completed,
+        StudyState::Cancelled => wire::StudyState::Cancelled,
+    };
+    wire::Study {
+        spec: Some(spec_to_wire(spec)),
+        state: state.into(),
+        counts: Some(counts_to_wire(counts)),
+        best: best.as_ref().map(trial_to_wire),
+        posterior_version: *posterior_version,
+        space_size: spec.space.size().map(|size| size.to_string()).unwrap_or_default(),
+        created_at: Some(instant(*created_at)),
+        finished_at: finished_at.map(instant),
+    }
+}
+
+fn counts_to_wire(counts: &TrialCounts) -> wire::TrialCounts {
+    let count = |count: i64| u32::try_from(count).unwrap_or(u32::MAX);
+    wire::TrialCounts {
+        queued: count(counts.queued),
+        running: count(counts.running),
+        completed: count(counts.completed),
+        pruned: count(counts.pruned),
+        failed: count(counts.failed),
+        cancelled: count(counts.cancelled),
+    }
+}
+
+pub fn trial_to_wire(trial: &Trial) -> wire::Trial {
+    let state = match trial.state {
+        TrialState::Queued => wire::TrialState::Queued,
+        TrialState::Running => wire::TrialState::Running,
+        TrialState::Completed => wire::TrialState::Completed,
+        TrialState::Pruned => wire::TrialState::Pruned,
+        TrialState::Failed => wire::TrialState::Failed,
+        TrialState::Cancelled => wire::TrialState::Cancelled,
+    };
+    wire::Trial {
+        trial_id: trial.trial_id,
+        study: trial.study.clone(),
+        number: trial.number.unsigned_abs(),
+        state: state.into(),
+        point: Some(point_to_wire(&trial.point)),
+        value: trial.value,
+        measurements: trial.measurements.clone().into_iter().collect(),
+        attempt: trial.attempt.unsigned_abs(),
+        failures: trial.failures.unsigned_abs(),
+        suggestion: Some(suggestion_to_wire(trial.suggestion.as_ref())),
+        progress: trial.progress,
+        metrics: trial.metrics.clone().into_iter().collect(),
+        worker: trial.worker.clone(),
+        failure: trial.failure.clone(),
+        created_at: Some(instant(trial.created_at)),
+        started_at: trial.started_at.map(instant),
+        finished_at: trial.finished_at.map(instant),
+    }
+}
+
+fn suggestion_to_wire(suggested: Option<&Suggested>) -> wire::Suggestion {
+    match suggested {
+        None => wire::Suggestion { origin: "enqueued".to_owned(), ..Default::default() },
+        Some(suggested) => wire::Suggestion {
+            origin: suggested.origin.clone(),
+            posterior_version: suggested.posterior_version,
+            horizon: suggested.horizon.unsigned_abs(),
+            mean: suggested.mean,
+            deviation: suggested.deviation,
+            acquisition: suggested.acquisition,
+        },
+    }
+}
+
+fn instant(instant: OffsetDateTime) -> prost_types::Timestamp {
+    prost_types::Timestamp {
+        seconds: instant.unix_timestamp(),
+        nanos: i32::try_from(instant.nanosecond()).expect("a second has 10^9 nanoseconds"),
+    }
+}

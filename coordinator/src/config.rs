@@ -1,0 +1,101 @@
+//! What a coordinator is told on its command line and by its environment.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand};
+
+/// The coordinator: holds studies, leases trials to workers, learns from their reports.
+#[derive(Debug, Parser)]
+#[command(name = "strop-coordinator", version)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve until told to stop by SIGTERM or SIGINT.
+    Serve(Serve),
+    /// Bring the database's schema up to date, and end.
+    Migrate(Database),
+    /// Ask a coordinator whether it serves; exit status 0 if so.
+    Healthcheck(Healthcheck),
+}
+
+/// Which database.
+#[derive(Clone, Debug, Args)]
+pub struct Database {
+    /// Study database, as in postgres://user@host/strop. Without it a private PostgreSQL server is
+    /// started in the data directory.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: Option<String>,
+
+    /// File that holds the URL, for secrets; the other option wins.
+    #[arg(long, env = "DATABASE_URL_FILE")]
+    pub database_url_file: Option<PathBuf>,
+
+    /// Where the private server keeps its data, and where `coordinator.url` is written.
+    #[arg(long, env = "STROP_DATA_DIR", default_value = ".strop")]
+    pub data_dir: PathBuf,
+}
+
+/// How to serve.
+#[derive(Clone, Debug, Args)]
+pub struct Serve {
+    /// Which database.
+    #[command(flatten)]
+    pub database: Database,
+
+    /// Address to listen on; port 0 takes a free one.
+    #[arg(long, env = "STROP_LISTEN", default_value = "127.0.0.1:50051")]
+    pub listen: SocketAddr,
+
+    /// Listen in plain text on an address that others can reach. Only behind something that keeps
+    /// strangers out: there is no authentication.
+    #[arg(long)]
+    pub insecure_bind: bool,
+
+    /// How long a lease lasts without a heartbeat, in seconds, 1 to 3,600. Workers beat four times
+    /// in it.
+    #[arg(long, env = "STROP_LEASE_SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub lease_seconds: u32,
+
+    /// Mean time between looks for lapsed leases, in seconds, 1 to 600.
+    #[arg(long, env = "STROP_REAPER_SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=600))]
+    pub reaper_seconds: u32,
+
+    /// How log lines look.
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+}
+
+impl Serve {
+    /// How long a lease lasts without a heartbeat.
+    pub fn lease_ttl(&self) -> Duration {
+        Duration::from_secs(u64::from(self.lease_seconds))
+    }
+
+    /// Mean time between looks for lapsed leases.
+    pub fn reaper_tick(&self) -> Duration {
+        Duration::from_secs(u64::from(self.reaper_seconds))
+    }
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Whom to ask.
+#[derive(Clone, Debug, Args)]
+pub struct Healthcheck {
+    /// The coordinator's URL.
+    #[arg(long, env = "STROP_COORDINATOR", default_value = "http://127.0.0.1:50051")]
+    pub coordinator: String,
+}

@@ -1,0 +1,145 @@
+//! Why a request failed, and how that is said on the wire.
+
+use uuid::Uuid;
+
+/// Why the coordinator could not do what it was asked.
+///
+/// One variant for each thing a *caller* would do differently. What only an operator can mend
+/// stays whole under [`Error::Storage`], is logged once where it is turned into a status, and
+/// reaches the caller as a bare `INTERNAL` or `UNAVAILABLE`.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each variant's text says what its fields are")]
+pub enum Error {
+    /// The request contradicts itself, the study or a limit. Mend it and ask again.
+    #[error("{0}")]
+    Invalid(String),
+
+    /// The trial was handed on, or is finished. Drop the work and ask for another.
+    #[error("attempt {attempt} at trial {trial_id} no longer holds the lease")]
+    LeaseLost { trial_id: i64, attempt: i32, lease_id: Uuid },
+
+    /// The attempt has already reported, and something else.
+    #[error("attempt {attempt} at trial {trial_id} has already reported another result")]
+    ResultConflict { trial_id: i64, attempt: i32 },
+
+    /// Another replica planned first. Read the study again, or leave it to the winner.
+    #[error("the posterior of study {study_id} has moved on from version {version}")]
+    PosteriorMoved { study_id: i64, version: i64 },
+
+    /// The study's name is wrong, or the study was deleted.
+    #[error("there is no study named `{name}`; `strop study list` shows those there are")]
+    StudyNotFound { name: String },
+
+    /// The study has no trial of that number.
+    #[error("study `{study}` has no trial {number}")]
+    TrialNotFound { study: String, number: i32 },
+
+    /// Choose another name, or look at the study that has it.
+    #[error("a study named `{name}` exists already; choose another name")]
+    StudyExists { name: String },
+
+    /// What was asked cannot be done to a study in its end state.
+    #[error("study `{name}` is {state} and cannot be {verb}")]
+    StudyEnded { name: String, state: &'static str, verb: &'static str },
+
+    /// The budget does not hold what was asked.
+    #[error(
+        "study `{name}` has room for {left} more trials of its budget of {budget}, not {asked}"
+    )]
+    BudgetSpent { name: String, left: i32, budget: i32, asked: usize },
+
+    /// A request id was used before, for something else. Make a new one.
+    #[error("request id {request_id} was used before for another request; make a new one")]
+    RequestReused { request_id: Uuid },
+
+    /// The coordinator is stopping. Ask again; another or the same will answer.
+    #[error("the coordinator is stopping; ask again")]
+    Stopping,
+
+    /// A plan failed in a way that no input should cause.
+    #[error("planning failed: {0}")]
+    Plan(String),
+
+    /// Postgres refused or could not be reached. `doing` ends the sentence "failed to …".
+    #[error("failed to {doing}")]
+    Storage {
+        doing: &'static str,
+        #[source]
+        source: sqlx::Error,
+    },
+}
+
+impl Error {
+    /// Whether the same call may succeed in a moment without anybody mending anything.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Error::Stopping | Error::PosteriorMoved { .. } => true,
+            Error::Storage { source, .. } => is_passing(source),
+            _ => false,
+        }
+    }
+}
+
+/// Connections break when Postgres restarts; serialisation failures and lock time-outs pass.
+fn is_passing(source: &sqlx::Error) -> bool {
+    match source {
+        sqlx::Error::Io(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed
+        | sqlx::Error::Tls(_) => true,
+        sqlx::Error::Database(refusal) => refusal.code().is_some_and(|code| {
+            // 08…: connection; 57P0…: shutting down or starting; 53…: out of something;
+            // 40…: serialisation, deadlock; 55P03, 57014: lock or statement timed out.
+            code.starts_with("08")
+                || code.starts_with("57P0")
+                || code.starts_with("53")
+                || code.starts_with("40")
+                || code == "55P03"
+                || code == "57014"
+        }),
+        _ => false,
+    }
+}
+
+impl From<Error> for tonic::Status {
+    fn from(error: Error) -> Self {
+        let text = error.to_string();
+        match &error {
+            Error::Invalid(_) => Self::invalid_argument(text),
+            Error::LeaseLost { .. } | Error::PosteriorMoved { .. } => Self::aborted(text),
+            Error::StudyNotFound { .. } | Error::TrialNotFound { .. } => Self::not_found(text),
+            Error::StudyExists { .. }
+            | Error::ResultConflict { .. }
+            | Error::RequestReused { .. } => Self::already_exists(text),
+            Error::StudyEnded { .. } | Error::BudgetSpent { .. } => Self::failed_precondition(text),
+            Error::Stopping => Self::unavailable(text),
+            Error::Plan(_) => {
+                tracing::error!("{text}");
+                Self::internal(text)
+            }
+            Error::Storage { doing, source } => {
+                let cause: &dyn std::error::Error = source;
+                if error.is_passing() {
+                    tracing::warn!(error = cause, "failed to {doing}");
+                    Self::unavailable(format!("{text}: the database is away; ask again"))
+                } else {
+                    tracing::error!(error = cause, "failed to {doing}");
+                    Self::internal(text)
+                }
+            }
+        }
+    }
+}
+
+/// Names the deed at the place it fails: `.doing("grant a lease")?`.
+pub trait Doing<T> {
+    /// Wraps the error; `doing` ends the sentence "failed to …".
+    fn doing(self, doing: &'static str) -> Result<T, Error>;
+}
+
+impl<T> Doing<T> for Result<T, sqlx::Error> {
+    fn doing(self, doing: &'static str) -> Result<T, Error> {
+        self.map_err(|source| Error::Storage { doing, source })
+    }
+}

@@ -1,0 +1,68 @@
+//! On a tick: puts lapsed trials back, and closes studies that are done.
+//!
+//! Every replica runs one. They cannot harm each other: the statements lock what they move.
+
+use std::time::Duration;
+
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+
+use super::Scheduler;
+use crate::error::Doing as _;
+use crate::{
+    error::Error,
+    storage::{self, leases, studies},
+};
+
+/// Runs until the scheduler stops. `tick` is the mean time between passes; each is drawn from half
+/// to one and a half of it, so that replicas drift apart.
+pub async fn run(scheduler: Scheduler, tick: Duration) {
+    let stop: CancellationToken = scheduler.stop().clone();
+    loop {
+        let wait = tick.mul_f64(0.5 + uniform());
+        if stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
+            return;
+        }
+        match pass(&scheduler).await {
+            Ok(()) => {}
+            Err(error) if error.is_passing() => tracing::debug!(%error, "reaper: database away"),
+            Err(error) => {
+                let cause: &dyn std::error::Error = &error;
+                tracing::error!(error = cause, "reaper: pass failed");
+            }
+        }
+    }
+}
+
+async fn pass(scheduler: &Scheduler) -> Result<(), Error> {
+    let pool = scheduler.pool();
+    for study_id in leases::reap(pool).await? {
+        tracing::info!(study_id, "a lease lapsed; its trial is free for others");
+        scheduler.changed(study_id);
+    }
+    for study_id in close_done(pool).await? {
+        scheduler.changed(study_id);
+    }
+    Ok(())
+}
+
+/// A safety net: ends of trials close their study themselves.
+async fn close_done(pool: &PgPool) -> Result<Vec<i64>, Error> {
+    let mut connection = pool.acquire().await.doing("reach the database")?;
+    let active = studies::active(&mut connection).await?;
+    drop(connection);
+    let mut closed = Vec::new();
+    for study_id in active {
+        let mut tx = storage::begin(pool, "close studies").await?;
+        if studies::close_if_done(&mut tx, study_id).await? {
+            closed.push(study_id);
+        }
+        tx.commit().await.doing("close studies")?;
+    }
+    Ok(closed)
+}
+
+/// A number in [0, 1) for jitter; nothing that must be replayed depends on it.
+fn uniform() -> f64 {
+    (uuid::Uuid::new_v4().as_u128() >> 75) as f64 / (1_u64 << 53) as f64
+}

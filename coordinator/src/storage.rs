@@ -1,0 +1,52 @@
+//! All of the SQL. Functions over a connection, so that the caller chooses the transaction.
+//!
+//! Every statement opens with the name of the function that sends it, so that `pg_stat_activity`
+//! speaks Rust. Guards stand in the `where`, never in an `if` before the statement. Locks are taken
+//! in the order trial → lease → study. Transactions are short, and none is open while something is
+//! computed.
+
+pub mod events;
+pub mod idempotency;
+pub mod leases;
+pub mod metrics;
+pub mod posterior;
+pub mod studies;
+pub mod trials;
+pub mod workers;
+
+use std::time::Duration;
+
+use sqlx::{
+    PgPool, Postgres, Transaction,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+use crate::error::{Doing as _, Error};
+
+/// Connections of one replica. More would only queue inside Postgres.
+const CONNECTIONS_MAX: u32 = 16;
+
+/// How long a request waits for a connection before it is told that the database is away.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// A pool on the study database. Every session gives up rather than hang: locks after 2 s,
+/// statements after 10 s, idle transactions after 10 s.
+pub fn pool(options: PgConnectOptions) -> PgPool {
+    let options = options.application_name("strop-coordinator").options([
+        ("lock_timeout", "2s"),
+        ("statement_timeout", "10s"),
+        ("idle_in_transaction_session_timeout", "10s"),
+    ]);
+    PgPoolOptions::new()
+        .max_connections(CONNECTIONS_MAX)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .connect_lazy_with(options)
+}
+
+/// Opens a transaction; it rolls back unless it is committed.
+pub async fn begin(
+    pool: &PgPool,
+    doing: &'static str,
+) -> Result<Transaction<'static, Postgres>, Error> {
+    pool.begin().await.doing(doing)
+}

@@ -1,0 +1,52 @@
+//! Answers to people's verbs that carried a request id.
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::error::{Doing as _, Error};
+
+/// What an earlier call with this id was answered, if there was one.
+///
+/// # Errors
+///
+/// [`Error::RequestReused`] if that call asked for something else.
+pub async fn answered(
+    db: &mut PgConnection,
+    request_id: Uuid,
+    request_sha256: &[u8],
+) -> Result<Option<Vec<u8>>, Error> {
+    let earlier: Option<(Vec<u8>, Vec<u8>)> = sqlx::query_as(
+        "-- idempotency::answered
+        select request_sha256, response from idempotency where request_id = $1",
+    )
+    .bind(request_id)
+    .fetch_optional(db)
+    .await
+    .doing("look up a request id")?;
+    match earlier {
+        None => Ok(None),
+        Some((sha256, response)) if sha256 == request_sha256 => Ok(Some(response)),
+        Some(_) => Err(Error::RequestReused { request_id }),
+    }
+}
+
+/// Keeps an answer, in the transaction of the deed it answers. Two equal calls at once collide on
+/// the primary key: the second deed is rolled back.
+pub async fn keep(
+    db: &mut PgConnection,
+    request_id: Uuid,
+    request_sha256: &[u8],
+    response: &[u8],
+) -> Result<(), Error> {
+    sqlx::query(
+        "-- idempotency::keep
+        insert into idempotency (request_id, request_sha256, response) values ($1, $2, $3)",
+    )
+    .bind(request_id)
+    .bind(request_sha256)
+    .bind(response)
+    .execute(db)
+    .await
+    .doing("keep an answer")?;
+    Ok(())
+}

@@ -1,0 +1,168 @@
+//! A trial ends with a value, exactly once.
+
+use serde_json::json;
+use sqlx::{PgConnection, PgPool, types::Json};
+
+use super::lost;
+use crate::{
+    error::{Doing as _, Error},
+    storage::{self, events, studies},
+    trial::{LeaseRef, Report},
+};
+
+/// What became of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recorded {
+    /// It is the trial's result, of this study.
+    Now {
+        /// The study it belongs to.
+        study_id: i64,
+    },
+    /// An earlier call had recorded this very report.
+    Before,
+}
+
+/// Records what an attempt reached, ends its lease and, if it was the last, its study.
+///
+/// The expiry is not asked: it only says when others may take over. A late report that nobody
+/// forestalled finds the trial `queued` under the same attempt, and is accepted. A report that a
+/// person's cancel has not reached in time is accepted too: cancel is a request until acknowledged.
+///
+/// # Errors
+///
+/// [`Error::LeaseLost`] if the trial was handed on or has ended otherwise; the report is then kept
+/// in `late_report`. [`Error::ResultConflict`] if this attempt has reported something else.
+pub async fn complete(pool: &PgPool, fence: &LeaseRef, report: &Report) -> Result<Recorded, Error> {
+    let mut tx = storage::begin(pool, "record a result").await?;
+    let sha256 = report.sha256();
+    let Some(study_id) = finish_trial(&mut tx, fence).await? else {
+        let answer = refuse(&mut tx, fence, report, &sha256).await;
+        tx.commit().await.doing("keep a refused report")?;
+        return answer;
+    };
+
+    sqlx::query(
+        "-- leases::complete, the lease
+        delete from lease where trial_id = $1 and attempt = $2",
+    )
+    .bind(fence.trial_id)
+    .bind(fence.attempt)
+    .execute(&mut *tx)
+    .await
+    .doing("end a lease")?;
+
+    sqlx::query(
+        "-- leases::complete, the attempt
+        update attempt
+           set outcome = 'completed', ended_at = clock_timestamp(), failure_class = null
+         where trial_id = $1 and attempt = $2 and outcome in ('running', 'expired')",
+    )
+    .bind(fence.trial_id)
+    .bind(fence.attempt)
+    .execute(&mut *tx)
+    .await
+    .doing("close an attempt")?;
+
+    // The counter is raised under the study's row lock until commit, so that committed observations
+    // form a dense prefix in every snapshot. Last, because everybody wants that lock.
+    sqlx::query(
+        "-- leases::complete, the result
+        with counted as (
+            update study set next_obs = next_obs + 1 where study_id = $2
+            returning next_obs - 1 as obs_seq)
+        insert into result (trial_id, study_id, attempt, obs_seq, value, measurements, payload_sha256)
+        select $1, $2, $3, obs_seq, $4, $5, $6 from counted",
+    )
+    .bind(fence.trial_id)
+    .bind(study_id)
+    .bind(fence.attempt)
+    .bind(report.value)
+    .bind(Json(&report.measurements))
+    .bind(&sha256)
+    .execute(&mut *tx)
+    .await
+    .doing("record a result")?;
+
+    studies::close_if_done(&mut tx, study_id).await?;
+    tx.commit().await.doing("record a result")?;
+    Ok(Recorded::Now { study_id })
+}
+
+/// Moves the trial to `completed` if the fence still holds; `None` if it does not.
+async fn finish_trial(db: &mut PgConnection, fence: &LeaseRef) -> Result<Option<i64>, Error> {
+    sqlx::query_scalar(
+        "-- leases::complete, the trial
+        with old as (
+            select t.trial_id, t.state
+              from trial t
+             where t.trial_id = $1
+               and t.attempt = $2
+               and t.state in ('running', 'queued')
+               and exists (select from attempt a
+                            where a.trial_id = t.trial_id
+                              and a.attempt = t.attempt
+                              and a.lease_id = $3
+                              and a.outcome in ('running', 'expired'))
+               for update of t),
+        done as (
+            update trial t
+               set state = 'completed', finished_at = clock_timestamp()
+              from old
+             where t.trial_id = old.trial_id
+            returning t.trial_id, t.study_id, t.attempt, old.state as was)
+        insert into event (study_id, trial_id, attempt, kind, from_state, to_state)
+        select study_id, trial_id, attempt, 'complete', was, 'completed' from done
+        returning study_id",
+    )
+    .bind(fence.trial_id)
+    .bind(fence.attempt)
+    .bind(fence.lease_id)
+    .fetch_optional(db)
+    .await
+    .doing("complete a trial")
+}
+
+/// Tells a repeated report from a contradicting one and from one that came too late.
+async fn refuse(
+    db: &mut PgConnection,
+    fence: &LeaseRef,
+    report: &Report,
+    sha256: &[u8],
+) -> Result<Recorded, Error> {
+    let earlier: Option<(i64, Vec<u8>)> = sqlx::query_as(
+        "-- leases::complete, an earlier report
+        select r.study_id, r.payload_sha256
+          from result r
+          join attempt a using (trial_id, attempt)
+         where r.trial_id = $1 and r.attempt = $2 and a.lease_id = $3",
+    )
+    .bind(fence.trial_id)
+    .bind(fence.attempt)
+    .bind(fence.lease_id)
+    .fetch_optional(&mut *db)
+    .await
+    .doing("look for an earlier report")?;
+    match earlier {
+        Some((_, earlier)) if earlier == sha256 => Ok(Recorded::Before),
+        Some((study_id, _)) => {
+            let detail = json!({ "value": report.value, "attempt": fence.attempt });
+            events::note(db, study_id, Some(fence.trial_id), "result_conflict", detail).await?;
+            Err(Error::ResultConflict { trial_id: fence.trial_id, attempt: fence.attempt })
+        }
+        None => {
+            sqlx::query(
+                "-- leases::complete, a late report
+                insert into late_report (trial_id, attempt, lease_id, value, reason)
+                values ($1, $2, $3, $4, 'superseded or ended')",
+            )
+            .bind(fence.trial_id)
+            .bind(fence.attempt)
+            .bind(fence.lease_id)
+            .bind(report.value)
+            .execute(db)
+            .await
+            .doing("keep a late report")?;
+            Err(lost(fence))
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! What planning reads, and the compare-and-swap by which a plan is published.
+
+use sqlx::{PgConnection, PgPool};
+use tuner::{UnitPoint, gp::Parts};
+
+use super::{leases::Planned, studies};
+use crate::{
+    error::{Doing as _, Error},
+    storage::{self, leases},
+    study::Study,
+    trial::TrialState,
+};
+
+/// One trial as planning sees it.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct Tried {
+    /// Number within the study.
+    pub number: i32,
+    /// Where it stands.
+    pub state: TrialState,
+    /// The point.
+    pub unit_point: Vec<f64>,
+    /// Order of its result, if it has one.
+    pub obs_seq: Option<i32>,
+    /// Its result, in the objective's unit.
+    pub value: Option<f64>,
+}
+
+impl Tried {
+    /// The point in the unit cube.
+    pub fn point(&self) -> UnitPoint {
+        UnitPoint(self.unit_point.clone())
+    }
+}
+
+/// A study and its trials, by number, as of one instant.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// The study.
+    pub study: Study,
+    /// All its trials.
+    pub tried: Vec<Tried>,
+}
+
+/// Reads a study and its trials in one snapshot; `None` if the study was deleted.
+pub async fn snapshot(pool: &PgPool, study_id: i64) -> Result<Option<Snapshot>, Error> {
+    let mut tx = storage::begin(pool, "read a study for planning").await?;
+    sqlx::query("set transaction isolation level repeatable read, read only")
+        .execute(&mut *tx)
+        .await
+        .doing("read a study for planning")?;
+    let Some(study) = studies::by_id(&mut tx, study_id).await? else { return Ok(None) };
+    let tried: Vec<Tried> = sqlx::query_as(
+        "-- posterior::snapshot
+        select t.number, t.state, t.unit_point, r.obs_seq, r.value
+          from trial t
+          left join result r using (trial_id)
+         where t.study_id = $1
+         order by t.number",
+    )
+    .bind(study_id)
+    .fetch_all(&mut *tx)
+    .await
+    .doing("read a study's trials")?;
+    tx.commit().await.doing("read a study for planning")?;
+    Ok(Some(Snapshot { study, tried }))
+}
+
+/// What a plan was fitted to, if it had enough to fit.
+#[derive(Clone, Debug)]
+pub struct Fitted {
+    /// Observations 0 … horizon−1 went in.
+    pub horizon: i32,
+    /// The posterior's stored form.
+    pub parts: Parts,
+}
+
+/// Publishes a plan made from `read`: raises the posterior's version, numbers and inserts the
+/// trials with their suggestions, stores the posterior. One short transaction, for all of them.
+///
+/// Compare-and-swap: any replica may plan at any time, and of those that read the same version one
+/// is believed. The next number is part of the guard too, because a person may enqueue meanwhile.
+/// No lock is held while the process is fitted.
+///
+/// # Errors
+///
+/// [`Error::PosteriorMoved`] if another plan, an enqueued point or a person's pause was first.
+pub async fn publish(
+    pool: &PgPool,
+    read: &Study,
+    plan: &[Planned],
+    fitted: Option<&Fitted>,
+    exhausted: bool,
+) -> Result<(), Error> {
+    let count = i32::try_from(plan.len()).expect("a plan is smaller than 2^31");
+    let moved = Error::PosteriorMoved { study_id: read.study_id, version: read.posterior_version };
+    let mut tx = storage::begin(pool, "publish a plan").await?;
+    if count > 0 {
+        let version: Option<i64> = sqlx::query_scalar(
+            "-- posterior::publish
+            update study
+               set posterior_version = posterior_version + 1, next_number = next_number + $4
+             where study_id = $1
+               and posterior_version = $2
+               and next_number = $3
+               and state = 'active'
+            returning posterior_version",
+        )
+        .bind(read.study_id)
+        .bind(read.posterior_version)
+        .bind(read.next_number)
+        .bind(count)
+        .fetch_optional(&mut *tx)
+        .await
+        .doing("publish a plan")?;
+        let Some(version) = version else { return Err(moved) };
+        let seed = read.spec.seed;
+        leases::insert_planned(&mut tx, read.study_id, version, read.next_number, seed, plan)
+            .await?;
+        if let Some(fitted) = fitted {
+            store(&mut tx, read.study_id, version, fitted).await?;
+        }
+    }
+    if exhausted {
+        studies::set_exhausted(&mut tx, read.study_id).await?;
+        studies::close_if_done(&mut tx, read.study_id).await?;
+    }
+    tx.commit().await.doing("publish a plan")
+}
+
+/// Stores a posterior unless a later one stands.
+pub async fn store(
+    db: &mut PgConnection,
+    study_id: i64,
+    version: i64,
+    fitted: &Fitted,
+) -> Result<(), Error> {
+    let parts = &fitted.parts;
+    sqlx::query(
+        "-- posterior::store
+        insert into posterior as p
+               (study_id, version, horizon, length_scales, signal_variance, noise_variance,
+                value_offset, value_scale, factor, alpha, log_posterior)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+            on conflict (study_id) do update
+           set version = excluded.version,
+               horizon = excluded.horizon,
+               length_scales = excluded.length_scales,
+               signal_variance = excluded.signal_variance,
+               noise_variance = excluded.noise_variance,
+               value_offset = excluded.value_offset,
+               value_scale = excluded.value_scale,
+               factor = excluded.factor,
+               alpha = excluded.alpha,
+               log_posterior = excluded.log_posterior,
+               fitted_at = clock_timestamp()
+         where (p.version, p.horizon) <= (excluded.version, excluded.horizon)",
+    )
+    .bind(study_id)
+    .bind(version)
+    .bind(fitted.horizon)
+    .bind(&parts.length_scales)
+    .bind(parts.signal_variance)
+    .bind(parts.noise_variance)
+    .bind(parts.offset)
+    .bind(parts.scale)
+    .bind(&parts.factor)
+    .bind(&parts.alpha)
+    .bind(parts.log_posterior)
+    .execute(db)
+    .await
+    .doing("store a posterior")?;
+    Ok(())
+}

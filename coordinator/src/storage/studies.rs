@@ -1,0 +1,316 @@
+//! Studies: created, read, steered, closed.
+
+use sqlx::{PgConnection, types::Json};
+use time::OffsetDateTime;
+use tuner::{Domain, Parameter, Scale, Space};
+
+use crate::{
+    error::{Doing as _, Error},
+    study::{Direction, Objective, Study, StudySpec, StudyState},
+    trial::Asker,
+};
+
+/// Most studies a list shows.
+const LISTED_MAX: i64 = 1_000;
+
+/// A row of `study`.
+#[derive(sqlx::FromRow)]
+pub(super) struct Row {
+    study_id: i64,
+    name: String,
+    state: StudyState,
+    space: Json<Space>,
+    objective: Json<Objective>,
+    direction: String,
+    algorithm: String,
+    start_points: Option<i32>,
+    seed: i64,
+    max_trials: i32,
+    max_parallel: i32,
+    max_failures: i32,
+    max_trial_seconds: i32,
+    next_number: i32,
+    next_obs: i32,
+    posterior_version: i64,
+    exhausted: bool,
+    created_at: OffsetDateTime,
+    finished_at: Option<OffsetDateTime>,
+}
+
+impl From<Row> for Study {
+    fn from(row: Row) -> Self {
+        let direction =
+            if row.direction == "minimize" { Direction::Minimize } else { Direction::Maximize };
+        Study {
+            study_id: row.study_id,
+            spec: StudySpec {
+                name: row.name,
+                space: row.space.0,
+                objective: row.objective.0,
+                direction,
+                algorithm: row
+                    .algorithm
+                    .parse()
+                    .expect("the column is checked because `algorithm_is_known` says so"),
+                start_points: row.start_points,
+                seed: row.seed.cast_unsigned(),
+                max_trials: row.max_trials,
+                max_parallel: row.max_parallel,
+                max_failures: row.max_failures,
+                max_trial_seconds: row.max_trial_seconds,
+            },
+            state: row.state,
+            next_number: row.next_number,
+            next_obs: row.next_obs,
+            posterior_version: row.posterior_version,
+            exhausted: row.exhausted,
+            created_at: row.created_at,
+            finished_at: row.finished_at,
+        }
+    }
+}
+
+/// Creates a study and its typed parameters.
+///
+/// # Errors
+///
+/// [`Error::StudyExists`] if the name is taken.
+pub async fn insert(db: &mut PgConnection, spec: &StudySpec) -> Result<i64, Error> {
+    let study_id: Option<i64> = sqlx::query_scalar(
+        "-- studies::insert
+        insert into study (name, space, objective, direction, algorithm, start_points, seed,
+                           max_trials, max_parallel, max_failures, max_trial_seconds)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+            on conflict (name) do nothing
+        returning study_id",
+    )
+    .bind(&spec.name)
+    .bind(Json(&spec.space))
+    .bind(Json(&spec.objective))
+    .bind(spec.direction.as_str())
+    .bind(spec.algorithm.to_string())
+    .bind(spec.start_points)
+    .bind(spec.seed.cast_signed())
+    .bind(spec.max_trials)
+    .bind(spec.max_parallel)
+    .bind(spec.max_failures)
+    .bind(spec.max_trial_seconds)
+    .fetch_optional(&mut *db)
+    .await
+    .doing("create a study")?;
+    let study_id = study_id.ok_or_else(|| Error::StudyExists { name: spec.name.clone() })?;
+    for (position, parameter) in (0..).zip(spec.space.parameters()) {
+        insert_param(db, study_id, position, parameter).await?;
+    }
+    Ok(study_id)
+}
+
+async fn insert_param(
+    db: &mut PgConnection,
+    study_id: i64,
+    position: i32,
+    parameter: &Parameter,
+) -> Result<(), Error> {
+    let (kind, log_scale, levels, range) = match &parameter.domain {
+        Domain::Float { low, high, scale } => {
+            ("float", *scale == Scale::Log, None, Some((*low, *high)))
+        }
+        Domain::Int { low, high, scale } => {
+            ("int", *scale == Scale::Log, None, Some((*low as f64, *high as f64)))
+        }
+        Domain::Ordinal { values } => ("ordinal", false, Some(serde_json::json!(values)), None),
+        Domain::Categorical { choices } => {
+            ("categorical", false, Some(serde_json::json!(choices)), None)
+        }
+        Domain::Bool => ("bool", false, Some(serde_json::json!([false, true])), None),
+    };
+    sqlx::query(
+        "-- studies::insert_param
+        insert into study_param (study_id, position, name, kind, log_scale, levels, low, high,
+                                 condition)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+    )
+    .bind(study_id)
+    .bind(position)
+    .bind(&parameter.name)
+    .bind(kind)
+    .bind(log_scale)
+    .bind(levels)
+    .bind(range.map(|(low, _)| low))
+    .bind(range.map(|(_, high)| high))
+    .bind(parameter.condition.as_ref().map(Json))
+    .execute(db)
+    .await
+    .doing("store a study's parameter")?;
+    Ok(())
+}
+
+/// One study by name.
+///
+/// # Errors
+///
+/// [`Error::StudyNotFound`].
+pub async fn by_name(db: &mut PgConnection, name: &str) -> Result<Study, Error> {
+    let row: Option<Row> =
+        sqlx::query_as("-- studies::by_name\n select * from study where name = $1")
+            .bind(name)
+            .fetch_optional(db)
+            .await
+            .doing("read a study")?;
+    row.map(Study::from).ok_or_else(|| Error::StudyNotFound { name: name.to_owned() })
+}
+
+/// One study by key; `None` if it was deleted.
+pub async fn by_id(db: &mut PgConnection, study_id: i64) -> Result<Option<Study>, Error> {
+    let row: Option<Row> =
+        sqlx::query_as("-- studies::by_id\n select * from study where study_id = $1")
+            .bind(study_id)
+            .fetch_optional(db)
+            .await
+            .doing("read a study")?;
+    Ok(row.map(Study::from))
+}
+
+/// All studies, newest first.
+pub async fn list(db: &mut PgConnection) -> Result<Vec<Study>, Error> {
+    let rows: Vec<Row> = sqlx::query_as(
+        "-- studies::list
+        select * from study order by study_id desc limit $1",
+    )
+    .bind(LISTED_MAX)
+    .fetch_all(db)
+    .await
+    .doing("list studies")?;
+    Ok(rows.into_iter().map(Study::from).collect())
+}
+
+/// A study that an asker could get work from.
+#[derive(Clone, Copy, Debug, sqlx::FromRow)]
+pub struct Open {
+    /// Its key.
+    pub study_id: i64,
+    /// Whether a trial is queued and its back-off is over.
+    pub has_queued: bool,
+    /// Whether the budget and `max_parallel` leave room for a new trial.
+    pub can_plan: bool,
+}
+
+/// The active studies that an asker serves, those with the fewest running trials first, so that no
+/// study starves beside another.
+pub async fn open_for(db: &mut PgConnection, asker: &Asker) -> Result<Vec<Open>, Error> {
+    sqlx::query_as(
+        "-- studies::open_for
+        select s.study_id,
+               exists (select from trial t
+                        where t.study_id = s.study_id and t.state = 'queued'
+                          and t.not_before <= clock_timestamp()) as has_queued,
+               s.next_number < s.max_trials and not s.exhausted
+                   and o.open < s.max_parallel as can_plan
+          from study s
+         cross join lateral (
+               select count(*) as open, count(*) filter (where t.state = 'running') as running
+                 from trial t
+                where t.study_id = s.study_id and t.state in ('queued', 'running')) o
+         where s.state = 'active'
+           and exists (select from jsonb_object_keys(s.objective) as kind where kind = any ($1))
+           and (cardinality($2::text[]) = 0 or s.name = any ($2))
+         order by o.running, s.study_id",
+    )
+    .bind(&asker.objectives)
+    .bind(&asker.studies)
+    .fetch_all(db)
+    .await
+    .doing("look for open studies")
+}
+
+/// Whether there have been studies that an asker serves and all of them have ended.
+pub async fn all_ended(db: &mut PgConnection, asker: &Asker) -> Result<bool, Error> {
+    sqlx::query_scalar(
+        "-- studies::all_ended
+        select count(*) > 0 and bool_and(s.state in ('completed', 'cancelled'))
+          from study s
+         where exists (select from jsonb_object_keys(s.objective) as kind where kind = any ($1))
+           and (cardinality($2::text[]) = 0 or s.name = any ($2))",
+    )
+    .bind(&asker.objectives)
+    .bind(&asker.studies)
+    .fetch_one(db)
+    .await
+    .doing("look whether all studies have ended")
+}
+
+/// Moves a study from one of the states `from` to `to`; `false` if it is in none of them.
+pub async fn set_state(
+    db: &mut PgConnection,
+    study_id: i64,
+    from: &[StudyState],
+    to: StudyState,
+) -> Result<bool, Error> {
+    let moved = sqlx::query(
+        "-- studies::set_state
+        update study
+           set state = $3,
+               finished_at = case when $3 in ('completed', 'cancelled')
+                                  then clock_timestamp() end
+         where study_id = $1 and state::text = any ($2)",
+    )
+    .bind(study_id)
+    .bind(from.iter().map(|state| state.as_str()).collect::<Vec<_>>())
+    .bind(to)
+    .execute(db)
+    .await
+    .doing("change a study's state")?;
+    Ok(moved.rows_affected() == 1)
+}
+
+/// Notes that the planner found no point left to try.
+pub async fn set_exhausted(db: &mut PgConnection, study_id: i64) -> Result<(), Error> {
+    sqlx::query(
+        "-- studies::set_exhausted\n update study set exhausted = true where study_id = $1",
+    )
+    .bind(study_id)
+    .execute(db)
+    .await
+    .doing("note that a space is exhausted")?;
+    Ok(())
+}
+
+/// Completes an active study that has nothing left to plan and nothing open; says whether it did.
+///
+/// The row is locked by a statement of its own: the next one then sees what the last holder of the
+/// lock committed. Were they one, two trials that end at once would each see the other as open.
+pub async fn close_if_done(db: &mut PgConnection, study_id: i64) -> Result<bool, Error> {
+    sqlx::query(
+        "-- studies::close_if_done, lock\n select from study where study_id = $1 for update",
+    )
+    .bind(study_id)
+    .execute(&mut *db)
+    .await
+    .doing("lock a study")?;
+    let closed = sqlx::query(
+        "-- studies::close_if_done
+        update study s
+           set state = 'completed', finished_at = clock_timestamp()
+         where s.study_id = $1
+           and s.state = 'active'
+           and (s.next_number >= s.max_trials or s.exhausted)
+           and not exists (select from trial t
+                            where t.study_id = s.study_id and t.state in ('queued', 'running'))",
+    )
+    .bind(study_id)
+    .execute(db)
+    .await
+    .doing("close a study")?;
+    Ok(closed.rows_affected() == 1)
+}
+
+/// Keys of all active studies.
+pub async fn active(db: &mut PgConnection) -> Result<Vec<i64>, Error> {
+    sqlx::query_scalar(
+        "-- studies::active
+        select study_id from study where state = 'active' order by study_id",
+    )
+    .fetch_all(db)
+    .await
+    .doing("list active studies")
+}

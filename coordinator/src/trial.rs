@@ -1,0 +1,253 @@
+//! What a trial, a lease and a report are: the domain, without SQL and without wire.
+//!
+//! The drawing of a trial's life is in `migrations/0002_trial.sql`.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use sha2::{Digest as _, Sha256};
+use time::OffsetDateTime;
+use tuner::{Point, UnitPoint};
+use uuid::Uuid;
+
+use crate::study::Objective;
+
+/// Where a trial stands. The last four are final.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
+#[sqlx(type_name = "trial_state", rename_all = "lowercase")]
+pub enum TrialState {
+    /// Waiting for a worker.
+    Queued,
+    /// One worker holds its lease.
+    Running,
+    /// Ended with a value.
+    Completed,
+    /// Stopped early, with the last value.
+    Pruned,
+    /// Given up.
+    Failed,
+    /// Withdrawn.
+    Cancelled,
+}
+
+impl TrialState {
+    /// Whether a result may still come.
+    pub fn is_open(self) -> bool {
+        matches!(self, TrialState::Queued | TrialState::Running)
+    }
+}
+
+/// The fence: which attempt at which trial a report speaks of. All three must match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct LeaseRef {
+    /// The trial, the same on every attempt.
+    pub trial_id: i64,
+    /// Leases granted so far, this one included.
+    pub attempt: i32,
+    /// New on each grant.
+    pub lease_id: Uuid,
+}
+
+/// Who asks for work.
+#[derive(Clone, Debug)]
+pub struct Asker {
+    /// The worker process.
+    pub worker_id: Uuid,
+    /// Which of its places.
+    pub slot: i32,
+    /// Objective kinds it understands.
+    pub objectives: Vec<String>,
+    /// Studies it serves by name; empty: all.
+    pub studies: Vec<String>,
+    /// Host name, for people.
+    pub label: String,
+    /// What it computes on, for people.
+    pub device: String,
+}
+
+/// One granted lease, with all that a worker needs to begin.
+#[derive(Clone, Debug)]
+pub struct Lease {
+    /// The fence.
+    pub fence: LeaseRef,
+    /// How long the right lasts from now.
+    pub ttl: Duration,
+    /// The study's key.
+    pub study_id: i64,
+    /// The study's name.
+    pub study: String,
+    /// The trial's number in it.
+    pub number: i32,
+    /// The point to evaluate.
+    pub point: Point,
+    /// What to evaluate there.
+    pub objective: Objective,
+    /// Seed of everything random in the trial.
+    pub seed: u64,
+}
+
+/// What a finished training reports.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// The objective's value; finite.
+    pub value: f64,
+    /// Everything else measured, by name; finite.
+    pub measurements: BTreeMap<String, f64>,
+}
+
+impl Report {
+    /// Tells a repeated report from a contradicting one: the bits of every number count.
+    pub fn sha256(&self) -> Vec<u8> {
+        let mut hash = Sha256::new();
+        hash.update(self.value.to_bits().to_be_bytes());
+        for (name, value) in &self.measurements {
+            hash.update((name.len() as u64).to_be_bytes());
+            hash.update(name.as_bytes());
+            hash.update(value.to_bits().to_be_bytes());
+        }
+        hash.finalize().to_vec()
+    }
+}
+
+/// Why an attempt failed; it decides whether the trial is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureClass {
+    /// The point or objective cannot be trained at all.
+    UserError,
+    /// The loss became NaN or infinite, which the seed would repeat.
+    Nan,
+    /// Out of memory.
+    Oom,
+    /// Data missing or damaged on that worker.
+    Data,
+    /// The worker's code broke.
+    Panic,
+    /// The accelerator went away.
+    DeviceLost,
+}
+
+impl FailureClass {
+    /// Whether another attempt could end otherwise.
+    pub fn is_retryable(self) -> bool {
+        !matches!(self, FailureClass::UserError | FailureClass::Nan)
+    }
+
+    /// The word in SQL.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            FailureClass::UserError => "user_error",
+            FailureClass::Nan => "nan",
+            FailureClass::Oom => "oom",
+            FailureClass::Data => "data",
+            FailureClass::Panic => "panic",
+            FailureClass::DeviceLost => "device_lost",
+        }
+    }
+}
+
+/// What a renewal answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Renewed {
+    /// How long the right lasts from now.
+    pub ttl: Duration,
+    /// Whether a person has withdrawn the trial.
+    pub cancel: bool,
+}
+
+/// A trial as people see it.
+#[derive(Clone, Debug)]
+pub struct Trial {
+    /// Unique over all studies.
+    pub trial_id: i64,
+    /// The study's name.
+    pub study: String,
+    /// Number within the study.
+    pub number: i32,
+    /// Where it stands.
+    pub state: TrialState,
+    /// The point.
+    pub point: Point,
+    /// What it reached.
+    pub value: Option<f64>,
+    /// Everything else measured.
+    pub measurements: BTreeMap<String, f64>,
+    /// Leases granted so far.
+    pub attempt: i32,
+    /// Attempts that failed or lapsed.
+    pub failures: i32,
+    /// What it was decided from; `None` if a person enqueued it.
+    pub suggestion: Option<Suggested>,
+    /// Share of the running attempt that is done.
+    pub progress: f64,
+    /// Last metrics of the current attempt.
+    pub metrics: BTreeMap<String, f64>,
+    /// Label of the last worker.
+    pub worker: String,
+    /// Why the last attempt failed.
+    pub failure: String,
+    /// When it was planned or enqueued.
+    pub created_at: OffsetDateTime,
+    /// When its last attempt began.
+    pub started_at: Option<OffsetDateTime>,
+    /// When it ended.
+    pub finished_at: Option<OffsetDateTime>,
+}
+
+/// What the posterior said about a point when it was chosen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Suggested {
+    /// Why this point.
+    pub origin: String,
+    /// The plan that chose it.
+    pub posterior_version: i64,
+    /// Results known then.
+    pub horizon: i32,
+    /// Predicted value, in the objective's unit.
+    pub mean: Option<f64>,
+    /// Standard deviation of it.
+    pub deviation: Option<f64>,
+    /// Log expected improvement: natural logarithm, of the objective's unit.
+    pub acquisition: Option<f64>,
+}
+
+/// A point to be inserted as a trial, in both coordinate systems.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewPoint {
+    /// Natural units.
+    pub point: Point,
+    /// The same in the unit cube.
+    pub unit_point: UnitPoint,
+}
+
+/// Seed of everything random in a trial: the same on every attempt, different for each trial.
+///
+/// The finaliser of SplitMix64 (G. Steele et al., "Fast Splittable Pseudorandom Number Generators",
+/// OOPSLA 2014) over the study's seed advanced by the trial's number.
+pub fn trial_seed(study_seed: u64, number: i32) -> u64 {
+    let step = u64::from(number.unsigned_abs()) + 1;
+    let mut z = study_seed.wrapping_add(step.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trials_of_a_study_have_different_seeds_and_the_first_is_splitmix_of_the_studys() {
+        // First output of SplitMix64 seeded with 1234567, from its published test vector.
+        assert_eq!(trial_seed(1_234_567, 0), 6_457_827_717_110_365_317);
+        assert_eq!(trial_seed(1_234_567, 1), 3_203_168_211_198_807_973);
+    }
+
+    #[test]
+    fn a_report_with_one_bit_changed_hashes_differently() {
+        let report =
+            Report { value: 0.5, measurements: BTreeMap::from([("epochs".to_owned(), 3.0)]) };
+        let mut other = report.clone();
+        other.measurements.insert("epochs".to_owned(), f64::from_bits(3.0_f64.to_bits() + 1));
+        assert_eq!(report.sha256(), report.clone().sha256());
+        assert_ne!(report.sha256(), other.sha256());
+    }
+}

@@ -1,0 +1,277 @@
+//! The surrogate: a Gaussian process over the unit cube, conditioned on the study's results.
+//!
+//! Life: results → [`Posterior::fit`] → [`Posterior`], which predicts; [`Posterior::parts`] and
+//! [`Posterior::from_parts`] carry it through storage without a fit, bit for bit. There is no
+//! state in between: a posterior is a function of (space, results, failures, seed), so whoever
+//! has the study's record can compute it again.
+
+mod cholesky;
+pub(crate) mod estimator;
+mod fit;
+mod kernel;
+mod minimise;
+mod parts;
+mod prior;
+mod standardise;
+mod training;
+
+use faer::Mat;
+
+use crate::history::Observation;
+use crate::space::{Space, UnitPoint};
+use crate::stream::{Purpose, Stream};
+use cholesky::Factor;
+use kernel::{Columns, HyperParameters, Metric};
+pub use parts::{Parts, PartsError};
+use standardise::{Standard, standardise};
+pub use training::RESULTS_MAX;
+use training::{Training, training};
+
+/// Smallest variance that is predicted, in standardised units squared: what rounding leaves of it
+/// at a point that is known.
+const VARIANCE_FLOOR: f64 = 1e-10;
+/// Candidates predicted at once: their covariances with 1,500 results then fill 6 MB.
+const BATCH: usize = 512;
+
+/// Why no process could be fitted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "the message beside each variant says what it means")]
+pub enum FitError {
+    /// Failures alone say nothing about the objective.
+    #[error("there is no result to learn from; measure at least one point first")]
+    NothingObserved,
+    /// A point of another space.
+    #[error("a point has {found} numbers where the space has {expected} parameters")]
+    Dimensions { expected: usize, found: usize },
+    /// A result that is infinite or not a number.
+    #[error("result {number} is {value}; record it as failed instead")]
+    NotFinite { number: usize, value: String },
+    /// The covariance is not positive definite even with a generous diagonal; the results would
+    /// have to be astronomically many at one place.
+    #[error("the covariance of {points} results cannot be factored; spread the points out")]
+    Singular { points: usize },
+}
+
+/// Means and deviations at `m` points, both of length `m`, in the objective's units.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prediction {
+    /// Expected value of the objective, without noise.
+    pub mean: Vec<f64>,
+    /// Standard deviation of that expectation; the noise of a measurement is not in it.
+    pub deviation: Vec<f64>,
+}
+
+/// What the results say about the whole space.
+#[derive(Clone, Debug)]
+pub struct Posterior {
+    metric: Metric,
+    /// First those that were measured, then those that failed, then those that are believed.
+    points: Columns,
+    observed_rows: usize,
+    failed_rows: usize,
+    hyper: HyperParameters,
+    standard: Standard,
+    factor: Factor,
+    /// Covariance⁻¹ × standardised results.
+    alpha: Vec<f64>,
+    log_posterior: f64,
+    observations: u32,
+    failures: u32,
+    seed: u64,
+}
+
+impl Posterior {
+    /// Fits the hyper-parameters by maximum a posteriori, and conditions on everything observed.
+    ///
+    /// `failed` points count at the worst observed value. A function of its arguments alone:
+    /// nothing is carried over from earlier fits. Beyond [`RESULTS_MAX`] results a subset is used.
+    /// `seed` decides that subset and the second start of the climb.
+    ///
+    /// # Errors
+    ///
+    /// [`FitError`]: nothing observed, a point of another space, a result that is not finite, or a
+    /// covariance that cannot be factored.
+    pub fn fit(
+        space: &Space,
+        observed: &[Observation],
+        failed: &[UnitPoint],
+        seed: u64,
+    ) -> Result<Posterior, FitError> {
+        let training = training(space, observed, failed, seed)?;
+        let counts = (observed.len() as u32, failed.len() as u32);
+        Posterior::of(Metric::of(space), training, counts, seed)
+    }
+
+    /// The same, over any metric.
+    fn of(
+        metric: Metric,
+        training: Training,
+        (observations, failures): (u32, u32),
+        seed: u64,
+    ) -> Result<Posterior, FitError> {
+        let points = Columns::of(&training.points, metric.dimensions());
+        let n = points.len();
+        let (targets, standard) = standardise(&training.values);
+        let mut stream = Stream::new(seed, n as u64, Purpose::Fit);
+        let fitted = fit::fit(&metric, &points, &targets, &mut stream);
+        let covariance = fit::covariance(&metric, &points, &fitted.hyper);
+        let singular = |_| FitError::Singular { points: n };
+        let factor = Factor::new(&covariance).map_err(singular)?;
+        let alpha = factor.solve(&targets);
+        Ok(Posterior {
+            metric,
+            points,
+            observed_rows: training.observed_rows,
+            failed_rows: n - training.observed_rows,
+            hyper: fitted.hyper,
+            standard,
+            factor,
+            alpha,
+            log_posterior: fitted.log_posterior,
+            observations,
+            failures,
+            seed,
+        })
+    }
+
+    /// Means and deviations of the latent function at canonical points, in objective units.
+    ///
+    /// # Panics
+    ///
+    /// If a point does not have one number for each parameter.
+    pub fn predict(&self, points: &[UnitPoint]) -> Prediction {
+        let (mean, deviation) = self.standardised(points);
+        Prediction {
+            mean: mean.iter().map(|&z| self.standard.value(z)).collect(),
+            deviation: deviation.iter().map(|&z| self.standard.deviation(z)).collect(),
+        }
+    }
+
+    /// How many results it was conditioned on, as [`Parts::observations`].
+    pub fn observations(&self) -> u32 {
+        self.observations
+    }
+
+    /// ℓ of each parameter, unit-cube units: the shorter, the more the parameter matters.
+    pub fn length_scales(&self) -> &[f64] {
+        &self.hyper.length_scales
+    }
+
+    /// Deviation of the noise on one result, objective units.
+    pub fn noise_deviation(&self) -> f64 {
+        self.standard.deviation(self.hyper.noise_variance.sqrt())
+    }
+
+    /// What each result would have been predicted as without itself, in the order they stand in
+    /// the process (with up to [`RESULTS_MAX`] of them the order of recording, failures last), the
+    /// noise of a measurement included in the deviation. Costs no further fit.
+    ///
+    /// Reference: Rasmussen & Williams 2006, eq. 5.12, with the standardisation and the
+    /// hyper-parameters of the full fit.
+    pub fn leave_one_out(&self) -> Prediction {
+        let n = self.points.len();
+        let inverse = self.factor.inverse();
+        // The targets are not kept, but they are A α.
+        let targets = self.factor.multiply(&self.alpha);
+        let mean = (0..n).map(|i| targets[i] - self.alpha[i] / inverse[(i, i)]);
+        let variance = (0..n).map(|i| 1.0 / inverse[(i, i)]);
+        Prediction {
+            mean: mean.map(|z| self.standard.value(z)).collect(),
+            deviation: variance.map(|v| self.standard.deviation(v.sqrt())).collect(),
+        }
+    }
+
+    /// Means and deviations in standardised units.
+    pub(crate) fn standardised(&self, points: &[UnitPoint]) -> (Vec<f64>, Vec<f64>) {
+        let weights = self.hyper.weights();
+        let n = self.points.len();
+        let mut means = Vec::with_capacity(points.len());
+        let mut deviations = Vec::with_capacity(points.len());
+        for batch in points.chunks(BATCH) {
+            let mut cross = self.cross(&weights, batch);
+            for column in 0..batch.len() {
+                let covariances = cross.col_as_slice(column);
+                means.push((0..n).map(|i| covariances[i] * self.alpha[i]).sum());
+            }
+            self.factor.half_solve(cross.as_mut());
+            for column in 0..batch.len() {
+                let explained: f64 = cross.col_as_slice(column).iter().map(|v| v * v).sum();
+                let variance = self.hyper.signal_variance - explained;
+                deviations.push(variance.max(VARIANCE_FLOOR).sqrt());
+            }
+        }
+        (means, deviations)
+    }
+
+    /// The best mean among the measured and the believed points, standardised: the incumbent. Not
+    /// the best result, which on a noisy objective is the luckiest. Believed points count, because
+    /// what a worker is about to confirm is no improvement any more: left out, the next asker
+    /// would be sent right beside the last.
+    pub(crate) fn incumbent(&self) -> f64 {
+        let failed = self.observed_rows..self.observed_rows + self.failed_rows;
+        let rows = (0..self.points.len()).filter(|row| !failed.contains(row));
+        self.means_at(rows).into_iter().fold(f64::NEG_INFINITY, f64::max)
+    }
+
+    /// The measured points with their standardised means, best first.
+    pub(crate) fn ranking(&self) -> Vec<(UnitPoint, f64)> {
+        let means = self.means_at(0..self.observed_rows);
+        let points = (0..self.observed_rows).map(|row| UnitPoint(self.points.point(row)));
+        let mut ranking: Vec<(UnitPoint, f64)> = points.zip(means).collect();
+        ranking.sort_by(|a, b| b.1.total_cmp(&a.1));
+        ranking
+    }
+
+    /// Objective units per standardised unit.
+    pub(crate) fn scale(&self) -> f64 {
+        self.standard.scale
+    }
+
+    /// Conditions on `pending` canonical points at their own means, in place.
+    ///
+    /// The means stay what they are everywhere, because a process that is told what it believes
+    /// learns nothing: the new weights are exactly zero, `A' (α, 0) = (y, Cᵀ α)`. The deviations
+    /// shrink around the points, which is what sends the next asker elsewhere.
+    ///
+    /// Reference: D. Ginsbourger, R. Le Riche & L. Carraro, "Kriging is well-suited to parallelize
+    /// optimization", 2010, section 4.2 (kriging believer).
+    pub(crate) fn believe(&mut self, pending: &[UnitPoint]) -> Result<(), FitError> {
+        if pending.is_empty() {
+            return Ok(());
+        }
+        let weights = self.hyper.weights();
+        let cross = self.cross(&weights, pending);
+        let among = Columns::of(pending, self.metric.dimensions());
+        let corner = fit::covariance(&self.metric, &among, &self.hyper);
+        let points = self.points.len() + pending.len();
+        self.factor.extend(cross, corner).map_err(|_| FitError::Singular { points })?;
+        for point in pending {
+            self.points.push(&point.0);
+            self.alpha.push(0.0);
+        }
+        Ok(())
+    }
+
+    /// Covariances of the latent function between the rows and `points`, n × m.
+    fn cross(&self, weights: &[f64], points: &[UnitPoint]) -> Mat<f64> {
+        let mut cross = Mat::zeros(self.points.len(), points.len());
+        for (column, point) in points.iter().enumerate() {
+            assert_eq!(
+                point.0.len(),
+                self.metric.dimensions(),
+                "a point has one number for each parameter"
+            );
+            let out = cross.col_as_slice_mut(column);
+            kernel::squared_distances(&self.metric, weights, &self.points, &point.0, out);
+            for r2 in out {
+                *r2 = self.hyper.signal_variance * kernel::correlation(*r2);
+            }
+        }
+        cross
+    }
+
+    fn means_at(&self, rows: impl Iterator<Item = usize>) -> Vec<f64> {
+        let points: Vec<UnitPoint> = rows.map(|row| UnitPoint(self.points.point(row))).collect();
+        self.standardised(&points).0
+    }
+}

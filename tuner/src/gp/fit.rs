@@ -1,0 +1,233 @@
+//! Hyper-parameters by maximum a posteriori.
+
+use faer::Mat;
+
+use super::cholesky::Factor;
+use super::kernel::{self, Columns, HyperParameters, Metric};
+use super::minimise::minimise;
+use super::prior;
+use crate::stream::Stream;
+
+/// Steps of one climb. Fits of 30 results in 22 dimensions stop by themselves after about 30.
+const STEPS_MAX: u64 = 60;
+/// Cost of a θ whose covariance cannot be factored: worse than any that can.
+const IMPOSSIBLE: f64 = 1e10;
+/// `log √(2π)`.
+const LOG_SQRT_TAU: f64 = 0.918_938_533_204_672_8;
+
+/// The most credible hyper-parameters that were found, and their log posterior density.
+pub(crate) struct Fitted {
+    pub(crate) hyper: HyperParameters,
+    pub(crate) log_posterior: f64,
+}
+
+/// Climbs from the prior's mode and from a draw around it, and keeps the better end.
+///
+/// `targets` are the `n` standardised results at `points`.
+pub(crate) fn fit(
+    metric: &Metric,
+    points: &Columns,
+    targets: &[f64],
+    stream: &mut Stream,
+) -> Fitted {
+    let dimensions = metric.dimensions();
+    let (low, high) = prior::bounds(dimensions);
+    let mode = prior::mode(dimensions);
+    let mut drawn = mode.clone();
+    for (log, (low, high)) in drawn.iter_mut().zip(low.iter().zip(&high)).take(dimensions) {
+        *log = (*log + stream.normal()).clamp(*low, *high);
+    }
+    let cost = |theta: &[f64]| match log_posterior(metric, points, targets, theta) {
+        Some((value, gradient)) => (-value, gradient.iter().map(|slope| -slope).collect()),
+        None => (IMPOSSIBLE, vec![0.0; theta.len()]),
+    };
+    let ends = [mode, drawn].map(|start| minimise(cost, &start, &low, &high, STEPS_MAX));
+    let [first, second] = ends;
+    // Not `<` on costs alone: a NaN must lose, and the mode wins ties.
+    let best = if second.cost < first.cost { second } else { first };
+    Fitted { hyper: hyper_parameters(&best.at), log_posterior: -best.cost }
+}
+
+/// θ → what it means. See [`prior`] for its layout.
+pub(crate) fn hyper_parameters(theta: &[f64]) -> HyperParameters {
+    let dimensions = theta.len() - 2;
+    HyperParameters {
+        length_scales: theta[..dimensions].iter().map(|log| log.exp()).collect(),
+        noise_variance: theta[dimensions].exp(),
+        signal_variance: theta[dimensions + 1].exp(),
+    }
+}
+
+/// The covariance of noisy results at `points` with themselves, lower triangle.
+pub(crate) fn covariance(metric: &Metric, points: &Columns, hyper: &HyperParameters) -> Mat<f64> {
+    let n = points.len();
+    let weights = hyper.weights();
+    let mut matrix = Mat::zeros(n, n);
+    let mut squared = vec![0.0; n];
+    for i in 0..n {
+        let row = &mut squared[..i];
+        kernel::squared_distances(metric, &weights, points, &points.point(i), row);
+        for (j, &r2) in row.iter().enumerate() {
+            matrix[(i, j)] = hyper.signal_variance * kernel::correlation(r2);
+        }
+        matrix[(i, i)] = hyper.signal_variance + hyper.noise_variance;
+    }
+    matrix
+}
+
+/// Log posterior density of θ, up to the evidence, and its gradient; `None` if the covariance is
+/// not positive definite.
+///
+/// ```text
+/// log p(θ | y) = −½ yᵀ A⁻¹ y − ½ log det A − n/2 log 2π + log p(θ) + const
+/// ∂/∂θ         = ½ tr((α αᵀ − A⁻¹) ∂A/∂θ) + ∂ log p(θ)/∂θ,   α = A⁻¹ y
+/// ```
+///
+/// Reference: Rasmussen & Williams 2006, eq. 5.8 and 5.9.
+pub(crate) fn log_posterior(
+    metric: &Metric,
+    points: &Columns,
+    targets: &[f64],
+    theta: &[f64],
+) -> Option<(f64, Vec<f64>)> {
+    let (n, dimensions) = (points.len(), metric.dimensions());
+    let hyper = hyper_parameters(theta);
+    let weights = hyper.weights();
+
+    // Column j of the lower triangle: correlations below the diagonal, and their slopes.
+    let mut matrix = Mat::zeros(n, n);
+    let mut slopes = Mat::zeros(n, n);
+    let mut squared = vec![0.0; n];
+    for i in 0..n {
+        let row = &mut squared[..i];
+        kernel::squared_distances(metric, &weights, points, &points.point(i), row);
+        for (j, &r2) in row.iter().enumerate() {
+            let (correlation, slope) = kernel::correlation_and_slope(r2);
+            matrix[(i, j)] = hyper.signal_variance * correlation;
+            slopes[(j, i)] = hyper.signal_variance * slope;
+        }
+        matrix[(i, i)] = hyper.signal_variance + hyper.noise_variance;
+    }
+    let factor = Factor::new(&matrix).ok()?;
+    let alpha = factor.solve(targets);
+    let inverse = factor.inverse();
+
+    let fit: f64 = alpha.iter().zip(targets).map(|(a, y)| a * y).sum();
+    let mut value = -0.5 * fit - factor.half_log_determinant() - n as f64 * LOG_SQRT_TAU;
+
+    // ½ tr(T ∂A) is the sum over the lower triangle, off-diagonal terms once and diagonal halved.
+    let mut gradient = vec![0.0; theta.len()];
+    let mut factors = vec![0.0; n];
+    let (mut signal, mut trace) = (0.0, 0.0);
+    for i in 0..n {
+        let (row, slopes) = (&mut factors[..i], &slopes.col_as_slice(i)[..i]);
+        for j in 0..i {
+            let t = alpha[i] * alpha[j] - inverse[(i, j)];
+            signal += t * matrix[(i, j)];
+            row[j] = t * slopes[j];
+        }
+        for (dimension, slope) in gradient.iter_mut().take(dimensions).enumerate() {
+            let at = points.column(dimension)[i];
+            *slope += kernel::weighted_spread(metric, dimension, points, at, row);
+        }
+        trace += alpha[i] * alpha[i] - inverse[(i, i)];
+    }
+    for (slope, weight) in gradient.iter_mut().zip(&weights) {
+        *slope *= weight;
+    }
+    gradient[dimensions] = 0.5 * trace * hyper.noise_variance;
+    gradient[dimensions + 1] = signal + 0.5 * trace * hyper.signal_variance;
+    value += prior::log_density(theta, &mut gradient);
+    value.is_finite().then_some((value, gradient))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::space::UnitPoint;
+    use crate::stream::Purpose;
+
+    /// Points with two numbers and a category of three, and a function of the first and the last.
+    fn data(n: usize) -> (Metric, Columns, Vec<f64>) {
+        let mut stream = Stream::new(5, 0, Purpose::Uniform);
+        let points: Vec<UnitPoint> = (0..n)
+            .map(|_| {
+                let category = stream.below(3) as f64 / 2.0;
+                UnitPoint(vec![stream.uniform(), stream.uniform(), category])
+            })
+            .collect();
+        let values: Vec<f64> =
+            points.iter().map(|p| (5.0 * p.0[0]).sin() + 0.7 * f64::from(p.0[2] == 0.5)).collect();
+        let targets = super::super::standardise::standardise(&values).0;
+        (Metric(vec![false, false, true]), Columns::of(&points, 3), targets)
+    }
+
+    #[test]
+    fn the_gradient_of_the_log_posterior_agrees_with_central_differences() {
+        let (metric, points, targets) = data(17);
+        for theta in [[0.0, 0.0, 0.0, -4.0, 0.0], [-1.1, 0.7, 0.4, -2.0, 0.6]] {
+            let (_, gradient) = log_posterior(&metric, &points, &targets, &theta).unwrap();
+            for (k, slope) in gradient.iter().enumerate() {
+                let value = |step: f64| {
+                    let mut moved = theta;
+                    moved[k] += step;
+                    log_posterior(&metric, &points, &targets, &moved).unwrap().0
+                };
+                let h = 1e-5;
+                let difference = (value(h) - value(-h)) / (2.0 * h);
+                let error = (slope - difference).abs() / difference.abs().max(1.0);
+                assert!(error < 1e-7, "slope {k} is {slope}, not {difference}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_log_posterior_is_the_normal_density_of_the_results_times_the_prior() {
+        // Two points, so that the density can be written out.
+        let points = Columns::of(&[UnitPoint(vec![0.2]), UnitPoint(vec![0.7])], 1);
+        let (y, theta) = ([0.8, -0.3], [-0.4, -3.0, 0.2]);
+        let (s, noise) = (0.2f64.exp(), (-3.0f64).exp());
+        let r = 5.0f64.sqrt() * 0.5 / (-0.4f64).exp();
+        let c = s * (1.0 + r + r * r / 3.0) * (-r).exp();
+        let a = s + noise;
+        let determinant = a * a - c * c;
+        let square = (a * y[0] * y[0] - 2.0 * c * y[0] * y[1] + a * y[1] * y[1]) / determinant;
+        let tau = std::f64::consts::TAU;
+        let normal =
+            |x: f64, mean: f64, sd: f64| -0.5 * ((x - mean) / sd).powi(2) - (sd * tau.sqrt()).ln();
+        let expected = -0.5 * square - 0.5 * determinant.ln() - tau.ln()
+            + normal(-0.4, 0.0, 1.0)
+            + normal(-3.0, -4.0, 1.0)
+            + normal(0.2, 0.0, 0.5);
+        let found = log_posterior(&Metric(vec![false]), &points, &y, &theta).unwrap().0;
+        assert!((found - expected).abs() < 1e-12, "{found} is not {expected}");
+    }
+
+    #[test]
+    fn a_fit_ends_where_no_slope_is_left_and_no_lower_than_the_prior_s_mode() {
+        let (metric, points, targets) = data(40);
+        let mut stream = Stream::new(1, 40, Purpose::Fit);
+        let fitted = fit(&metric, &points, &targets, &mut stream);
+        let hyper = &fitted.hyper;
+        let mut theta: Vec<f64> = hyper.length_scales.iter().map(|l| l.ln()).collect();
+        theta.extend([hyper.noise_variance.ln(), hyper.signal_variance.ln()]);
+        let (value, gradient) = log_posterior(&metric, &points, &targets, &theta).unwrap();
+        assert!((value - fitted.log_posterior).abs() < 1e-9);
+        let mode = log_posterior(&metric, &points, &targets, &prior::mode(3)).unwrap().0;
+        assert!(value > mode + 1.0);
+        let (low, high) = prior::bounds(3);
+        for (k, slope) in gradient.iter().enumerate() {
+            let walled = theta[k] < low[k] + 1e-6 || theta[k] > high[k] - 1e-6;
+            assert!(walled || slope.abs() < 0.05, "slope {k} is {slope} at {theta:?}");
+        }
+    }
+
+    #[test]
+    fn a_dimension_that_does_nothing_is_given_the_longest_scale() {
+        let (metric, points, targets) = data(40);
+        let mut stream = Stream::new(1, 40, Purpose::Fit);
+        let scales = fit(&metric, &points, &targets, &mut stream).hyper.length_scales;
+        assert!(scales[1] > 2.0 * scales[0], "{scales:?}");
+        assert!(scales[1] > scales[2], "{scales:?}");
+    }
+}

@@ -1,0 +1,28 @@
+//! What the tuner is told: what was measured, what is under way, what came to nothing.
+
+use serde::{Deserialize, Serialize};
+
+use crate::space::UnitPoint;
+
+/// One measured result.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Observation {
+    /// Where.
+    pub point: UnitPoint,
+    /// How good: finite, larger is better, in the objective's own units.
+    pub value: f64,
+}
+
+/// Everything that is known of a study when the next point is chosen.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct History {
+    /// Results, in the order in which they were recorded.
+    pub observed: Vec<Observation>,
+    /// Points that are out with workers; believed at their posterior mean.
+    pub pending: Vec<UnitPoint>,
+    /// Points that were trained without giving a value; believed at the worst value seen.
+    pub failed: Vec<UnitPoint>,
+    /// Points that must not be suggested again. The three lists above count as taken even where
+    /// they are missing here.
+    pub taken: Vec<UnitPoint>,
+}

@@ -1,0 +1,110 @@
+//! The network of a recipe: five sharpenable layers and the key that decodes the last.
+//!
+//! ```text
+//! images ─ conv1 ─ conv2 ─ conv3 ─ dense ─ output ─ decode
+//!          each: linear map ─ (noise) ─ batch norm ─ (pool) ─ activation
+//! ```
+//!
+//! The linear maps have no bias, since the norm behind each takes it off again.
+
+mod layer;
+mod plan;
+
+pub use layer::Layer;
+pub use plan::{Extent, LayerPlan, Plan, PlanError, Reach};
+
+use crate::ops::curve::Curve;
+use crate::seed::{Purpose, Stream, stream};
+use crate::sharpen::Sharpness;
+use crate::softmax_decode::{Key, KeyError};
+use candle_core::{Tensor, Var};
+use recipe::{Activation, Recipe};
+use std::sync::Arc;
+
+/// A network that could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum NetworkError {
+    /// The recipe does not fit the data.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The output cannot tell the classes apart.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// Tensors could not be made.
+    #[error("the network's weights could not be made")]
+    Tensor(#[from] candle_core::Error),
+}
+
+/// Weights, moving statistics and key of one network.
+///
+/// It has no sharpness of its own: whoever runs it says how sharp each layer is, so that measuring
+/// a hardened network cannot disturb the one in training.
+#[derive(Debug)]
+pub struct Network {
+    /// The layers, input to output.
+    pub layers: Vec<Layer>,
+    /// Which output neurons speak for which class.
+    pub key: Arc<Key>,
+    /// The activation of every layer.
+    pub activation: Activation,
+}
+
+impl Network {
+    /// A fresh network: Glorot-uniform weights, a random key with disjoint neurons for the classes.
+    ///
+    /// Two calls with the same arguments give the same bits.
+    ///
+    /// # Errors
+    ///
+    /// [`NetworkError::Key`] if the plan has fewer output neurons than classes.
+    pub fn new(plan: &Plan, recipe: &Recipe, seed: u64) -> Result<Self, NetworkError> {
+        let key = Key::disjoint(plan.classes, plan.width(), &mut stream(seed, Purpose::Key, 0))?;
+        let layers = plan.layers.iter().enumerate().map(|(index, layer)| {
+            Layer::new(layer, recipe, &mut stream(seed, Purpose::Weights, index as u64))
+        });
+        let layers = layers.collect::<candle_core::Result<_>>()?;
+        Ok(Self { layers, key: Arc::new(key), activation: recipe.activation })
+    }
+
+    /// Everything that is trained, input to output; within a layer weights, gamma, beta.
+    pub fn variables(&self) -> Vec<Var> {
+        self.layers.iter().flat_map(Layer::variables).collect()
+    }
+
+    /// The curve of each layer at these sharpnesses.
+    ///
+    /// # Panics
+    ///
+    /// If there is not one sharpness a layer.
+    pub fn curves(&self, sharpness: &[Sharpness]) -> Vec<Curve> {
+        assert_eq!(sharpness.len(), self.layers.len());
+        sharpness.iter().map(|sharpness| Curve::at(self.activation, *sharpness)).collect()
+    }
+
+    /// Outputs in training: `images`, `(images, height, width, channels)` in [0, 1], to
+    /// `(images, neurons)`.
+    ///
+    /// Norms use the batch's statistics and move theirs, hard layers' too. Layers with
+    /// noise draw it from `noise`.
+    ///
+    /// # Errors
+    ///
+    /// If the images are not of the planned size.
+    ///
+    /// # Panics
+    ///
+    /// If there is not one curve a layer.
+    pub fn train_forward(
+        &mut self,
+        images: &Tensor,
+        curves: &[Curve],
+        noise: &mut Stream,
+    ) -> candle_core::Result<Tensor> {
+        assert_eq!(curves.len(), self.layers.len());
+        let mut x = images.clone();
+        for (layer, curve) in self.layers.iter_mut().zip(curves) {
+            x = layer.train_forward(&x, *curve, noise)?;
+        }
+        Ok(x)
+    }
+}

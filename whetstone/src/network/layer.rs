@@ -1,0 +1,121 @@
+//! One sharpenable layer with its weights and moving statistics.
+
+use super::plan::{LayerPlan, Reach};
+use crate::ops::conv2d::{conv2d_same, linear};
+use crate::ops::curve::Curve;
+use crate::ops::sharpened_norm::{Pool, SharpenedNorm};
+use crate::ops::statistics::{Moving, Statistics};
+use crate::seed::{Stream, glorot_uniform};
+use candle_core::{DType, Device, Result, Tensor, Var};
+use recipe::Recipe;
+
+/// A linear map, a batch norm, perhaps noise and a pool, and an activation.
+#[derive(Debug)]
+pub struct Layer {
+    /// `conv1`, `conv2`, `conv3`, `dense` or `output`.
+    pub name: &'static str,
+    /// HWIO for a convolution, `(inputs, outputs)` for a dense layer.
+    pub weights: Var,
+    /// The norm's factor per feature, if it learns one.
+    pub gamma: Option<Var>,
+    /// The norm's offset per feature, if it learns one.
+    pub beta: Option<Var>,
+    /// The statistics that the layer normalises with outside training.
+    pub moving: Moving,
+    /// Added to every variance, inside the root.
+    pub epsilon: f64,
+    /// What stands between norm and activation.
+    pub pool: Pool,
+    /// Standard deviation of the noise on the linear map's result, in training.
+    pub noise: Option<f64>,
+    /// What stands in for an absent gamma and beta.
+    ones: Tensor,
+    zeros: Tensor,
+}
+
+impl Layer {
+    /// A fresh layer: Glorot-uniform weights, gamma 1, beta 0.
+    pub(super) fn new(plan: &LayerPlan, recipe: &Recipe, draws: &mut Stream) -> Result<Self> {
+        let features = plan.features;
+        let shape = match plan.reach {
+            Reach::Square(side) => vec![side, side, plan.input.channels, features],
+            Reach::Everything => vec![plan.input.len(), features],
+        };
+        let weights = Tensor::from_vec(glorot_uniform(&shape, draws), shape, &Device::Cpu)?;
+        let ones = Tensor::ones(features, DType::F32, &Device::Cpu)?;
+        let zeros = ones.zeros_like()?;
+        let learned = |wanted: bool, from: &Tensor| {
+            wanted.then(|| Var::from_tensor(&from.copy()?)).transpose()
+        };
+        Ok(Self {
+            name: plan.name,
+            weights: Var::from_tensor(&weights)?,
+            gamma: learned(recipe.norm_scale, &ones)?,
+            beta: learned(recipe.norm_center, &zeros)?,
+            moving: Moving::new(features, plan.norm_momentum),
+            epsilon: recipe.norm_epsilon,
+            pool: plan.pool,
+            noise: plan.noise,
+            ones,
+            zeros,
+        })
+    }
+
+    /// What is trained here: weights, gamma, beta.
+    pub fn variables(&self) -> Vec<Var> {
+        [Some(&self.weights), self.gamma.as_ref(), self.beta.as_ref()]
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect()
+    }
+
+    /// The linear map alone, without noise or graph, as at inference.
+    ///
+    /// # Errors
+    ///
+    /// If `x` is not of the planned size.
+    pub fn linear(&self, x: &Tensor) -> Result<Tensor> {
+        self.map(x, &self.weights.as_detached_tensor())
+    }
+
+    /// Norm by the moving statistics, pool and activation of what [`Layer::linear`] gave.
+    ///
+    /// # Errors
+    ///
+    /// If `linear` is not of the layer's size.
+    pub fn activate(&self, linear: &Tensor, curve: Curve) -> Result<Tensor> {
+        self.sharpen(&linear.detach(), self.moving.statistics().clone(), curve)
+    }
+
+    pub(super) fn train_forward(
+        &mut self,
+        x: &Tensor,
+        curve: Curve,
+        noise: &mut Stream,
+    ) -> Result<Tensor> {
+        let mut linear = self.map(x, self.weights.as_tensor())?;
+        if let Some(deviation) = self.noise {
+            let mut draws = vec![0f32; linear.elem_count()];
+            noise.fill_normal(deviation, &mut draws);
+            linear = linear.add(&Tensor::from_vec(draws, linear.shape(), &Device::Cpu)?)?;
+        }
+        let batch = Statistics::of_batch(&linear)?;
+        self.moving.absorb(&batch);
+        self.sharpen(&linear, batch, curve)
+    }
+
+    fn map(&self, x: &Tensor, weights: &Tensor) -> Result<Tensor> {
+        match weights.rank() {
+            2 => linear(&x.flatten_from(1)?, weights),
+            _ => conv2d_same(x, weights),
+        }
+    }
+
+    fn sharpen(&self, linear: &Tensor, statistics: Statistics, curve: Curve) -> Result<Tensor> {
+        let gamma = self.gamma.as_ref().map_or(&self.ones, |gamma| gamma.as_tensor());
+        let beta = self.beta.as_ref().map_or(&self.zeros, |beta| beta.as_tensor());
+        SharpenedNorm { statistics, epsilon: self.epsilon, pool: self.pool, curve }
+            .apply(linear, gamma, beta)
+    }
+}

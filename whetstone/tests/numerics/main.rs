@@ -1,0 +1,10 @@
+//! The numbers a network computes, against numbers that were not computed by this code: fixtures,
+//! finite differences and graphs of candle's own operations.
+
+mod activations;
+mod convolution;
+mod decoding;
+mod finite;
+mod fixture;
+mod norm;
+mod tiny_net;
