@@ -130,7 +130,7 @@ async fn show(
         true => print::json(&report.json()),
         false => {
             let data_dir = options.data_dir_argument();
-            print::lines(&report.text(print::width().min(crate::table::WIDTH), &data_dir));
+            print::lines(&report.text(print::width(), &data_dir));
         }
     }
     Ok(url)

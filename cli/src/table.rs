@@ -40,18 +40,19 @@ pub fn table(header: &[(String, Side)], rows: Vec<Vec<String>>, width: u16) -> S
         table.add_row(row.iter().zip(header).map(|(text, (_, side))| align(text, *side)));
     }
     for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
+        // The style puts another space between two columns.
+        column.set_padding((0, 1));
     }
     let widths = table.column_max_content_widths();
     if let Some((last, rest)) = widths.split_last() {
         let taken: u16 = rest.iter().map(|width| width + 2).sum();
         // Below this a wrapped column is a worse read than an overlong line. Taste.
-        let room = width.saturating_sub(taken + 2).max(20);
+        let room = width.saturating_sub(taken + 1).max(20);
         if *last > room {
             table.set_content_arrangement(ContentArrangement::Dynamic);
-            table.set_width(taken + room + 2);
+            table.set_width(taken + room + 1);
             for (column, width) in table.column_iter_mut().zip(rest) {
-                column.set_constraint(ColumnConstraint::Absolute(Width::Fixed(width + 2)));
+                column.set_constraint(ColumnConstraint::Absolute(Width::Fixed(width + 1)));
             }
         }
     }
@@ -118,7 +119,8 @@ pub fn trials(trials: &[Trial], parameters: &[Parameter], width: u16) -> String 
     }
     for parameter in parameters {
         let cell = |trial: &Trial| value::text_at(trial.point.as_ref(), &parameter.name);
-        columns.push(Column::new(&parameter.name, Side::Right, trials, cell));
+        let column = Column::new(&parameter.name, Side::Right, trials, cell);
+        columns.push(Column { is_cut: true, ..column });
     }
     // As many letters of each word of the headers as there is room for.
     let letters = (LETTERS_MIN..=16)
@@ -145,23 +147,27 @@ struct Column {
     name: String,
     side: Side,
     cells: Vec<String>,
+    /// Whether the header may be cut.
+    is_cut: bool,
 }
 
 impl Column {
     fn new(name: &str, side: Side, trials: &[Trial], cell: impl Fn(&Trial) -> String) -> Self {
-        Self { name: name.to_owned(), side, cells: trials.iter().map(cell).collect() }
+        let cells = trials.iter().map(cell).collect();
+        Self { name: name.to_owned(), side, cells, is_cut: false }
     }
 
     /// The words of the name one above the other, each cut to some letters.
     fn header(&self, letters: usize) -> String {
+        let letters = if self.is_cut { letters } else { usize::MAX - 1 };
         let words: Vec<String> = self.name.split('_').map(|word| cut(word, letters)).collect();
         words.join("\n")
     }
 
     fn width(&self, letters: usize) -> usize {
-        let header = self.name.split('_').map(|word| cut(word, letters).chars().count());
-        let cells = self.cells.iter().map(|cell| cell.chars().count());
-        header.chain(cells).max().unwrap_or(0)
+        let header = self.header(letters);
+        let lines = header.lines().chain(self.cells.iter().map(String::as_str));
+        lines.map(|line| line.chars().count()).max().unwrap_or(0)
     }
 }
 
@@ -173,9 +179,14 @@ fn cut(word: &str, letters: usize) -> String {
     }
 }
 
-/// Why a point was chosen.
+/// Why a point was chosen, in a short word.
 pub fn why(trial: &Trial) -> &str {
-    trial.suggestion.as_ref().map_or("–", |suggestion| &suggestion.origin)
+    match trial.suggestion.as_ref().map(|suggestion| suggestion.origin.as_str()) {
+        // For the improvement that it promised.
+        Some("acquisition") => "improve",
+        Some(origin) => origin,
+        None => "–",
+    }
 }
 
 /// What the posterior said of a point: mean and deviation.
@@ -264,11 +275,11 @@ mod tests {
         let text = trials(&[trial(0, 0.5), trial(11, 0.875)], &parameters, 100);
         assert_eq!(
             text,
-            "                                                     sharpening\n\
-             \u{20}#  why              predicted    soft  binary     s  intermission\n\
-             ──────────────────────────────────────────────────────────────────\n\
-             \u{20}0  acquisition  0.812 ± 0.030  0.9500  0.5000  12.3          1e-4\n\
-             11  acquisition  0.812 ± 0.030  0.9500  0.8750  12.3          1e-4"
+            " #  why          predicted    soft  binary     s    sharpening\n\
+             \u{20}                                                intermission\n\
+             ──────────────────────────────────────────────────────────────\n\
+             \u{20}0  improve  0.812 ± 0.030  0.9500  0.5000  12.3          1e-4\n\
+             11  improve  0.812 ± 0.030  0.9500  0.8750  12.3          1e-4"
         );
     }
 
@@ -282,7 +293,6 @@ mod tests {
             "conv1_features",
             "conv2_features",
             "dense_units",
-            "norm_scale",
         ];
         let text = trials(&[trial(0, 0.5)], &parameters(&names), 100);
         let width = text.lines().map(|line| line.chars().count()).max().unwrap();

@@ -86,3 +86,52 @@ async fn a_deleted_posterior_is_fitted_again_to_the_last_bit() {
     let again = plan.fitted.unwrap().parts;
     assert_eq!((again.length_scales, again.factor, again.alpha), before);
 }
+
+const SCHEMA_HEAD: &str = "\
+# Schema v1
+
+What whoever reads by SQL may rely on: columns are added, never changed or removed. Tables outside this
+schema are private and change without notice.
+
+`strop sql` opens a session with `v1` first in its search path.
+";
+
+const SCHEMA_FOOT: &str = "
+This page is written from the comments in the database:
+`STROP_WRITE_DOCS=1 cargo test -p tests views`.
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_of_the_schema_is_what_the_database_says() {
+    let town = Town::new().await;
+    let rows: Vec<(String, String, String, String, String)> = sqlx::query_as(
+        "select c.relname, obj_description(c.oid), a.attname,
+                format_type(a.atttypid, a.atttypmod), col_description(c.oid, a.attnum)
+           from pg_class c
+           join pg_namespace n on n.oid = c.relnamespace and n.nspname = 'v1'
+           join pg_attribute a on a.attrelid = c.oid and a.attnum > 0
+          where c.relkind = 'v'
+          order by c.oid, a.attnum",
+    )
+    .fetch_all(&town.pool)
+    .await
+    .unwrap();
+    let mut page = SCHEMA_HEAD.to_owned();
+    let mut last = String::new();
+    for (view, about, column, kind, meaning) in rows {
+        if view != last {
+            page += &format!(
+                "\n## v1.{view}\n\n{about}\n\n| column | type | meaning |\n|---|---|---|\n"
+            );
+            last = view;
+        }
+        page += &format!("| `{column}` | {kind} | {meaning} |\n");
+    }
+    page += SCHEMA_FOOT;
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/SCHEMA.md");
+    if std::env::var_os("STROP_WRITE_DOCS").is_some() {
+        std::fs::write(&path, &page).unwrap();
+    }
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(written, page, "run the command at the end of docs/SCHEMA.md");
+}
