@@ -37,6 +37,8 @@ pub struct Script {
     pub lease_refused: Option<Status>,
     /// Whether there is nothing left to wait for, once the trials are handed out.
     pub idle: bool,
+    /// How long the answer to a heartbeat takes.
+    pub heartbeat_wait: Duration,
     /// Answered to each heartbeat.
     pub heartbeat_refused: Option<Status>,
     /// Told in each answered heartbeat.
@@ -186,6 +188,8 @@ impl WorkerService for Fake {
         request: Request<v1::HeartbeatRequest>,
     ) -> Result<Response<v1::HeartbeatResponse>, Status> {
         self.hear(Call::Heartbeat(request.into_inner()));
+        let wait = self.state.script.lock().unwrap().heartbeat_wait;
+        tokio::time::sleep(wait).await;
         let mut script = self.state.script.lock().unwrap();
         match script.heartbeat_refused.clone() {
             Some(status) => {

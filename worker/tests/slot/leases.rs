@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use proto::v1;
 use tonic::Status;
+use worker::halt::Why;
 use worker::slot::{Ended, SlotError};
 
 use crate::fake::{Call, Fake, Script, lease};
@@ -18,7 +19,11 @@ async fn a_lost_lease_stops_the_training_and_the_slot_asks_again() {
         ..Script::default()
     };
     let (fake, _serving) = Fake::serving(script).await;
-    let work = at_work(&fake, |_, _, halt| all_night(halt));
+    let work = at_work(&fake, |_, _, halt| {
+        let ended = all_night(halt);
+        assert_eq!(halt.why(), Some(Why::Lost), "not for want of an answer");
+        ended
+    });
 
     fake.until(2, leases).await;
     fake.now(|script| script.idle = true);
@@ -85,6 +90,7 @@ async fn a_lease_that_was_long_in_coming_is_not_taken_for_lapsed() {
     let script = Script {
         trials: [lease(0, 1_000)].into(),
         lease_wait: Duration::from_millis(1_500),
+        heartbeat_wait: Duration::from_millis(50),
         idle: true,
         ..Script::default()
     };
