@@ -52,6 +52,11 @@ impl Held {
         let reference = lease.r#ref.clone().unwrap_or_default();
         Held { reference, ttl: ttl(lease.ttl.as_ref()).unwrap_or(TTL_DEFAULT), asked_at }
     }
+
+    /// When, unrenewed, it counts as lapsed.
+    fn lapses(&self) -> Instant {
+        self.asked_at + self.ttl.mul_f64(LAPSED_AT)
+    }
 }
 
 /// A duration of the wire; `None` if it is missing, negative or zero.
@@ -120,8 +125,10 @@ async fn beat(client: &Client, mut lease: Held, progress: &Progress, halt: &Halt
     let mut jitter = Jitter::new(seed);
     let mut backoff = Backoff::new(seed);
     let mut next = lease.asked_at + jitter.around(lease.ttl / BEATS, BEAT_JITTER);
+    // A call that was held open for longer than the lease lasts was answered a moment ago: there
+    // is time for one heartbeat, which will tell.
+    let mut lapses = lease.lapses().max(Instant::now() + lease.ttl / BEATS);
     loop {
-        let lapses = lease.asked_at + lease.ttl.mul_f64(LAPSED_AT);
         // Once it may have lapsed there is nothing left to watch, but it may yet be renewed: a
         // report may be on its way, and until somebody else takes the trial it counts.
         if halt.why().is_none() && lapses <= next {
@@ -138,16 +145,17 @@ async fn beat(client: &Client, mut lease: Held, progress: &Progress, halt: &Halt
             None => lapses.duration_since(sent_at),
             Some(_) => interval,
         };
-        let deadline = left.min(interval).min(CALL_DEADLINE);
         let request = v1::HeartbeatRequest {
             r#ref: Some(lease.reference.clone()),
             progress: progress.done(),
         };
+        let deadline = left.min(interval).min(CALL_DEADLINE);
         next = match client.heartbeat(request, deadline).await {
             Ok(answer) => {
                 backoff.reset();
                 lease.asked_at = sent_at;
                 lease.ttl = ttl(answer.ttl.as_ref()).unwrap_or(lease.ttl);
+                lapses = lease.lapses();
                 heed(answer.directive(), halt);
                 sent_at + jitter.around(lease.ttl / BEATS, BEAT_JITTER)
             }

@@ -21,10 +21,10 @@ fn values<const N: usize>(values: [(&str, value::Kind); N]) -> Values {
 fn small() -> Values {
     use value::Kind::{Boolean, Integer, Number, Text};
     values([
-        ("epochs", Integer(8)),
+        ("epochs", Integer(20)),
         ("epoch_policy", Text("fixed".into())),
         ("optimizer", Text("rmsprop".into())),
-        ("sharpening_start", Integer(2)),
+        ("sharpening_start", Integer(6)),
         ("sharpening_duration", Integer(1)),
         ("sharpening_intermission", Integer(0)),
         ("conv1_filter", Integer(3)),
@@ -41,7 +41,7 @@ fn small() -> Values {
 fn whetstone(dataset: &str, metric: &str, fixed: Values) -> v1::WhetstoneObjective {
     v1::WhetstoneObjective {
         dataset: dataset.into(),
-        train_images: 320,
+        train_images: 640,
         test_images: 100,
         metric: metric.into(),
         fixed,
@@ -82,20 +82,20 @@ async fn a_trial_learns_and_tells_every_epoch() {
     assert_eq!(of("soft_accuracy"), of("binary_accuracy"), "nothing is soft any more");
     assert!(of("train_seconds") > 0.0 && of("parameters") > 0.0 && of("multiply_adds") > 0.0);
 
-    // Five layers, one epoch each after the first two: hard at the end of the seventh.
-    assert_eq!(of("epochs"), 7.0);
-    assert_eq!(progress.done(), 7.0 / 8.0);
+    // Six epochs soft, one for each of five layers, and one to see that the last is hard.
+    assert_eq!(of("epochs"), 12.0);
+    assert_eq!(progress.done(), 12.0 / 20.0);
     let told = progress.metrics().take().await;
     let last: BTreeMap<_, _> = told
         .iter()
-        .filter(|metric| metric.step == 6)
+        .filter(|metric| metric.step == 11)
         .map(|metric| (metric.name.as_str(), metric.value))
         .collect();
     assert_eq!(last["binary_accuracy"], measured.value);
     assert_eq!((last["sharpness_mean"], last["sharpness_1"], last["sharpness_5"]), (1.0, 1.0, 1.0));
     for name in ["loss", "train_accuracy", "soft_accuracy", "learning_rate"] {
         assert!(last.contains_key(name), "{name}");
-        assert_eq!(told.iter().filter(|metric| metric.name == name).count(), 7);
+        assert_eq!(told.iter().filter(|metric| metric.name == name).count(), 12);
     }
 }
 

@@ -10,7 +10,7 @@ use proto::v1::worker_service_server::{WorkerService, WorkerServiceServer};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, oneshot};
 use tokio_stream::wrappers::TcpListenerStream;
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 use worker::address::Address;
 
 /// Everything that a worker can say. A report is heard even if it is answered with an error.
@@ -29,6 +29,10 @@ pub enum Call {
 pub struct Script {
     /// Handed out one by one.
     pub trials: VecDeque<v1::Lease>,
+    /// The trial that is out: its slot is given it again if it asks again.
+    pub held: Option<v1::Lease>,
+    /// How long a request for a trial is held open.
+    pub lease_wait: Duration,
     /// Answered to each request for a trial.
     pub lease_refused: Option<Status>,
     /// Whether there is nothing left to wait for, once the trials are handed out.
@@ -165,11 +169,14 @@ impl WorkerService for Fake {
         request: Request<v1::LeaseRequest>,
     ) -> Result<Response<v1::LeaseResponse>, Status> {
         self.hear(Call::Lease(request.into_inner()));
+        let wait = self.state.script.lock().unwrap().lease_wait;
+        tokio::time::sleep(wait).await;
         let mut script = self.state.script.lock().unwrap();
         if let Some(status) = script.lease_refused.clone() {
             return Err(status);
         }
-        let lease = script.trials.pop_front();
+        let lease = script.held.take().or_else(|| script.trials.pop_front());
+        script.held = lease.clone();
         let idle = lease.is_none() && script.idle;
         Ok(Response::new(v1::LeaseResponse { lease, retry_after: None, idle }))
     }
@@ -179,9 +186,14 @@ impl WorkerService for Fake {
         request: Request<v1::HeartbeatRequest>,
     ) -> Result<Response<v1::HeartbeatResponse>, Status> {
         self.hear(Call::Heartbeat(request.into_inner()));
-        let script = self.state.script.lock().unwrap();
+        let mut script = self.state.script.lock().unwrap();
         match script.heartbeat_refused.clone() {
-            Some(status) => Err(status),
+            Some(status) => {
+                if status.code() == Code::Aborted {
+                    script.held = None;
+                }
+                Err(status)
+            }
             None => Ok(Response::new(v1::HeartbeatResponse {
                 ttl: None,
                 directive: script.directive.into(),
@@ -202,10 +214,12 @@ impl WorkerService for Fake {
         request: Request<v1::CompleteRequest>,
     ) -> Result<Response<v1::CompleteResponse>, Status> {
         self.hear(Call::Complete(request.into_inner()));
-        match self.state.script.lock().unwrap().complete_refused.pop_front() {
-            Some(status) => Err(status),
-            None => Ok(Response::new(Default::default())),
+        let mut script = self.state.script.lock().unwrap();
+        let refused = script.complete_refused.pop_front();
+        if refused.as_ref().is_none_or(|status| status.code() == Code::Aborted) {
+            script.held = None;
         }
+        refused.map_or_else(|| Ok(Response::new(Default::default())), Err)
     }
 
     async fn fail(
@@ -213,6 +227,7 @@ impl WorkerService for Fake {
         request: Request<v1::FailRequest>,
     ) -> Result<Response<v1::FailResponse>, Status> {
         self.hear(Call::Fail(request.into_inner()));
+        self.state.script.lock().unwrap().held = None;
         Ok(Response::new(Default::default()))
     }
 
@@ -221,6 +236,7 @@ impl WorkerService for Fake {
         request: Request<v1::ReleaseRequest>,
     ) -> Result<Response<v1::ReleaseResponse>, Status> {
         self.hear(Call::Release(request.into_inner()));
+        self.state.script.lock().unwrap().held = None;
         Ok(Response::new(Default::default()))
     }
 }

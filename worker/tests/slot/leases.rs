@@ -29,9 +29,9 @@ async fn a_lost_lease_stops_the_training_and_the_slot_asks_again() {
 
 #[tokio::test]
 async fn a_lease_that_cannot_be_renewed_stops_the_training_before_it_ends() {
-    let ttl = Duration::from_secs(1);
+    let ttl = Duration::from_secs(2);
     let script = Script {
-        trials: [lease(0, 1_000)].into(),
+        trials: [lease(0, 2_000)].into(),
         heartbeat_refused: Some(Status::unavailable("no database")),
         ..Script::default()
     };
@@ -48,15 +48,17 @@ async fn a_lease_that_cannot_be_renewed_stops_the_training_before_it_ends() {
     let held = when.recv().unwrap() - asked;
     assert!(held >= ttl.mul_f64(0.8) && held < ttl, "stopped after {held:?}");
     assert!(fake.all(heartbeats).len() >= 3, "it tried");
-    fake.now(|script| script.idle = true);
-    work.ended().await.unwrap();
+
+    // Nobody took the trial, and the slot, which asks again, has it again.
+    fake.now(|script| (script.heartbeat_refused, script.idle) = (Some(Status::aborted("")), true));
+    assert_eq!(work.ended().await.unwrap(), Ended::Idle);
     assert_eq!(fake.all(reports), []);
 }
 
 #[tokio::test]
 async fn a_heartbeat_that_hangs_does_not_carry_the_training_past_its_lease() {
-    let ttl = Duration::from_secs(1);
-    let script = Script { trials: [lease(0, 1_000)].into(), ..Script::default() };
+    let ttl = Duration::from_secs(2);
+    let script = Script { trials: [lease(0, 2_000)].into(), ..Script::default() };
     let (fake, serving) = Fake::serving(script).await;
     let (stopped, when) = mpsc::channel();
     let asked = Instant::now();
@@ -73,9 +75,28 @@ async fn a_heartbeat_that_hangs_does_not_carry_the_training_past_its_lease() {
     assert!(held >= ttl.mul_f64(0.8) && held < ttl, "stopped after {held:?}");
 
     // It goes on asking, and is there when the coordinator is.
-    fake.now(|script| script.idle = true);
+    fake.now(|script| (script.held, script.idle) = (None, true));
     let _serving = fake.return_again().await;
     assert_eq!(work.ended().await.unwrap(), Ended::Idle);
+}
+
+#[tokio::test]
+async fn a_lease_that_was_long_in_coming_is_not_taken_for_lapsed() {
+    let script = Script {
+        trials: [lease(0, 1_000)].into(),
+        lease_wait: Duration::from_millis(1_500),
+        idle: true,
+        ..Script::default()
+    };
+    let (fake, _serving) = Fake::serving(script).await;
+    let work = at_work(&fake, |_, _, halt| {
+        std::thread::sleep(Duration::from_millis(500));
+        assert_eq!(halt.why(), None);
+        value(0.5)
+    });
+    assert_eq!(work.ended().await.unwrap(), Ended::Idle);
+    assert_eq!(fake.all(completes).len(), 1);
+    assert!(!fake.all(heartbeats).is_empty(), "renewed at once");
 }
 
 #[tokio::test]
