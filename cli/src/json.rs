@@ -145,7 +145,7 @@ fn value(value: &Value) -> Json {
 }
 
 /// In the order of their names: maps of the wire have none, and an answer should not vary.
-fn numbers(numbers: &std::collections::HashMap<String, f64>) -> Json {
+fn numbers(numbers: &std::collections::BTreeMap<String, f64>) -> Json {
     named(numbers.iter().map(|(name, x)| (name.clone(), json!(x))))
 }
 
