@@ -1,5 +1,7 @@
 //! What the crate promises, seen from outside.
 
+#[path = "behaviour/estimator.rs"]
+mod estimator;
 #[path = "behaviour/posterior.rs"]
 mod posterior;
 #[path = "behaviour/space.rs"]

@@ -2,6 +2,7 @@
 
 pub mod data;
 pub mod evaluate;
+pub mod merge;
 pub mod network;
 pub mod ops;
 pub mod optim;

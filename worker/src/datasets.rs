@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use whetstone::data::{DataError, Dataset, Limits, load};
 
 /// Data sets kept at once. A study needs one; a worker between two studies needs two. The largest
-/// is some 700 MB as floating-point numbers.
+/// takes 184 MB.
 const KEPT_MAX: usize = 2;
 
 /// A data set by name and the number of images that are used of it.

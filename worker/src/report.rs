@@ -54,7 +54,7 @@ impl Report {
             Ok(measured) => Some(Report::Complete(v1::CompleteRequest {
                 r#ref: Some(lease),
                 value: measured.value,
-                measurements: measured.measurements.clone().into_iter().collect(),
+                measurements: measured.measurements.clone(),
             })),
             Err(Failure::Stopped) => match why {
                 Some(why @ (Why::Cancelled | Why::Drain)) => {

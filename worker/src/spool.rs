@@ -5,25 +5,20 @@
 //! file holds the request itself, byte for byte: the coordinator tells a repeated report from a
 //! different one by its content.
 
+mod layout;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use prost::Message as _;
 use proto::v1;
-use sha2::{Digest as _, Sha256};
 
+use self::layout::{BYTES_MAX, Unfit, lay_out, name, parse};
 use crate::address::Address;
-
-/// First word of every file, with the version of its layout.
-const MAGIC: &str = "strop-result-1";
 
 /// Ending of a whole file; one that is being written has another.
 const ENDING: &str = "spool";
-
-/// A result is a kilobyte or two; what exceeds the protocol's limit of a message was never one.
-const BYTES_MAX: u64 = 1 << 20;
 
 /// Why the spool cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -72,13 +67,6 @@ pub struct Spooled {
     pub request: v1::CompleteRequest,
 }
 
-/// Why a file is no result for this coordinator.
-#[derive(Debug, PartialEq)]
-enum Unfit {
-    Corrupt(&'static str),
-    Elsewhere(String),
-}
-
 impl Spool {
     /// Opens a folder, made if it is missing, for the results of one coordinator.
     ///
@@ -103,9 +91,7 @@ impl Spool {
     pub fn keep(&self, request: v1::CompleteRequest) -> Result<Spooled, SpoolError> {
         let file = self.folder.join(format!("{}.{ENDING}", name(&request)));
         let failed = |source| SpoolError::File { file: file.clone(), done: "written", source };
-        let body = request.encode_to_vec();
-        let head = format!("{MAGIC} {} {}\n", hex(&Sha256::digest(&body)), self.coordinator);
-
+        let bytes = lay_out(&request, &self.coordinator);
         let unfinished = file.with_extension("writing");
         let write = || {
             let mut out = OpenOptions::new()
@@ -114,8 +100,7 @@ impl Spool {
                 .truncate(true)
                 .mode(0o600)
                 .open(&unfinished)?;
-            out.write_all(head.as_bytes())?;
-            out.write_all(&body)?;
+            out.write_all(&bytes)?;
             out.sync_all()?;
             fs::rename(&unfinished, &file)?;
             // The name is on the disk only when the folder is.
@@ -211,39 +196,6 @@ fn read(file: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(file)?.take(BYTES_MAX + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
-}
-
-fn parse(bytes: &[u8], coordinator: &str) -> Result<v1::CompleteRequest, Unfit> {
-    if bytes.len() as u64 > BYTES_MAX {
-        return Err(Unfit::Corrupt("it is too long"));
-    }
-    let newline = bytes.iter().position(|b| *b == b'\n').ok_or(Unfit::Corrupt("it has no head"))?;
-    let (head, body) = (&bytes[..newline], &bytes[newline + 1..]);
-    let head = std::str::from_utf8(head).map_err(|_| Unfit::Corrupt("its head is not text"))?;
-    let mut words = head.splitn(3, ' ');
-    if words.next() != Some(MAGIC) {
-        return Err(Unfit::Corrupt("its head is not that of a result"));
-    }
-    if words.next() != Some(hex(&Sha256::digest(body)).as_str()) {
-        return Err(Unfit::Corrupt("its checksum does not match"));
-    }
-    match words.next() {
-        Some(address) if address == coordinator => {}
-        Some(address) => return Err(Unfit::Elsewhere(address.to_owned())),
-        None => return Err(Unfit::Corrupt("it names no coordinator")),
-    }
-    v1::CompleteRequest::decode(body).map_err(|_| Unfit::Corrupt("it holds no result"))
-}
-
-/// A file name for an attempt. The lease's id is opaque, so its digest stands in for it.
-fn name(request: &v1::CompleteRequest) -> String {
-    let lease = request.r#ref.clone().unwrap_or_default();
-    let digest = hex(&Sha256::digest(lease.lease_id.as_bytes()));
-    format!("trial-{}-attempt-{}-{}", lease.trial_id, lease.attempt, &digest[..12])
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

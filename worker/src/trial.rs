@@ -7,6 +7,7 @@ use std::time::Instant;
 use proto::v1;
 use proto::v1::{objective, value};
 use recipe::Recipe;
+use whetstone::data::DataError;
 use whetstone::train::{EpochReport, Outcome, TrainError, train};
 
 use crate::datasets::Datasets;
@@ -44,7 +45,7 @@ pub fn evaluate(
         .map_err(|error| Failure::UserError(one_line(&error)))?;
     let dataset = datasets
         .get(&objective.dataset, objective.train_images, objective.test_images)
-        .map_err(|error| Failure::Data(one_line(&error)))?;
+        .map_err(|error| data_failure(&error))?;
 
     let begun_at = Instant::now();
     let mut tell = |epoch: &EpochReport| tell_epoch(epoch, progress);
@@ -114,6 +115,17 @@ fn json(name: &str, value: &v1::Value) -> Result<serde_json::Value, Failure> {
         None => None,
     };
     json.ok_or_else(|| Failure::UserError(format!("`{name}` has no value that can be used")))
+}
+
+fn data_failure(error: &DataError) -> Failure {
+    match error {
+        // No worker has it, so no other need try.
+        DataError::UnknownDataSet { .. } => Failure::UserError(one_line(error)),
+        DataError::FolderNeeded { .. } => {
+            Failure::Data(format!("{} to this worker with --data-folder", one_line(error)))
+        }
+        _ => Failure::Data(one_line(error)),
+    }
 }
 
 fn tell_epoch(epoch: &EpochReport, progress: &Progress) {

@@ -84,6 +84,22 @@ fn every_algorithm_visits_every_point_once_and_then_says_so() {
 }
 
 #[test]
+fn a_space_of_one_point_is_searched_in_one_trial() {
+    let space = space([category("only", &["this"]), int("fixed", 7, 7)]);
+    for algorithm in
+        [Algorithm::Random, Algorithm::Grid, Algorithm::Sobol, Algorithm::GaussianProcess]
+    {
+        let mut history = History::default();
+        let point = next(&space, &options(algorithm), &history, 0, 0).point;
+        assert_eq!(point, space.nth(0).unwrap());
+        history.observed.push(Observation { point, value: 0.5 });
+        let posterior = Posterior::fit(&space, &history.observed, &[], 0).unwrap();
+        let again = suggest(&space, &options(algorithm), &history, Some(&posterior), 0, 9);
+        assert_eq!(again, Err(Exhausted));
+    }
+}
+
+#[test]
 fn points_with_workers_and_failed_points_are_taken_without_being_told() {
     let space = space([boolean("a"), boolean("b")]);
     let point = |rank| space.nth(rank).unwrap();
@@ -214,17 +230,21 @@ fn without_results_or_a_posterior_the_point_is_space_filling() {
 fn at_a_plateau_every_second_point_is_space_filling() {
     let space = case_two();
     let start = 8;
-    let mut history = History::default();
-    let value = |number| if number < start { f64::from(number) } else { 1e-3 * f64::from(number) };
-    let mut origins = Vec::new();
-    for number in 0..18 {
-        let suggestion = next(&space, &options(Algorithm::GaussianProcess), &history, 1, number);
-        origins.push(suggestion.origin);
-        history.observed.push(Observation { point: suggestion.point, value: value(number) });
+    for height in [0.0, 5.0] {
+        let mut history = History::default();
+        let ledge = |number| height + 1e-3 * f64::from(number);
+        let value = |number| if number < start { f64::from(number) } else { ledge(number) };
+        let mut origins = Vec::new();
+        for number in 0..18 {
+            let suggestion =
+                next(&space, &options(Algorithm::GaussianProcess), &history, 1, number);
+            origins.push(suggestion.origin);
+            history.observed.push(Observation { point: suggestion.point, value: value(number) });
+        }
+        assert!(origins[8..12].iter().all(|&origin| origin == Origin::Acquisition));
+        let (even, odd) = (Origin::Acquisition, Origin::Plateau);
+        assert_eq!(origins[12..], [even, odd, even, odd, even, odd], "at {height}");
     }
-    assert!(origins[8..12].iter().all(|&origin| origin == Origin::Acquisition));
-    let (even, odd) = (Origin::Acquisition, Origin::Plateau);
-    assert_eq!(origins[12..], [even, odd, even, odd, even, odd]);
 }
 
 #[test]

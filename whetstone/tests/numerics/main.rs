@@ -6,5 +6,7 @@ mod convolution;
 mod decoding;
 mod finite;
 mod fixture;
+mod merge;
 mod norm;
+mod shapes;
 mod tiny_net;

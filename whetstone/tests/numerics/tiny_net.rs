@@ -8,6 +8,7 @@ use whetstone::ops::conv2d::linear;
 use whetstone::ops::curve::Curve;
 use whetstone::ops::sharpened_norm::{Pool, SharpenedNorm};
 use whetstone::ops::statistics::{Origin, Statistics};
+use whetstone::optim::{Adadelta, LearningRate, Optimizer, Rmsprop, Rule};
 use whetstone::softmax_decode::{self as decode, Key, clipped_cross_entropy, cross_entropy};
 
 /// Dense 3 → 4, batch norm, ramp; dense 4 → 4, ramp; decode. In f64.
@@ -104,4 +105,28 @@ fn hard_hidden_values_under_batch_statistics_are_as_published() {
     let group = fixtures("tiny_net");
     let hidden = TinyNet::new(&group).hidden(Curve::Step { threshold: 0.5 });
     assert_eq!(flat(&hidden), numbers(&group["hard_forward_with_batch_stats"]["hidden"]));
+}
+
+#[test]
+fn one_step_of_either_optimiser_leads_where_published() {
+    let group = fixtures("tiny_net");
+    let s = numbers(&group["s"]);
+    let (rho, epsilon, decay) = (0.9, 1e-6, 0.0);
+    let steps = [
+        ("adadelta lr1 rho.9 eps1e-6", 1.0, Rule::Adadelta(Adadelta { rho, epsilon })),
+        ("rmsprop lr1e-3 rho.9 eps1e-6", 1e-3, Rule::Rmsprop(Rmsprop { rho, epsilon })),
+    ];
+    for (name, initial, rule) in steps {
+        let net = TinyNet::new(&group);
+        let variables = net.variables.iter().map(|(_, variable)| variable.clone()).collect();
+        let rate = LearningRate { initial, decay };
+        let mut optimizer = Optimizer::with_rule(variables, rule, rate).unwrap();
+        let output = net.output(&net.hidden(ramp(s[0])), ramp(s[1]));
+        let loss = cross_entropy(&output, &net.key, &net.labels).unwrap();
+        optimizer.step(&loss.backward().unwrap()).unwrap();
+        for (variable, value) in &net.variables {
+            let expected = numbers(&group["params_after_one_step"][name][variable]);
+            assert_close(&flat(value), &expected, 1e-9, &format!("{variable} after {name}"));
+        }
+    }
 }

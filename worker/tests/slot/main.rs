@@ -2,6 +2,7 @@
 
 mod fake;
 mod leases;
+mod process;
 mod reports;
 
 use std::path::Path;
