@@ -174,7 +174,7 @@ fn objective(
         if let Some((key, _)) = whetstone.iter().find(|(_, given)| *given) {
             return misplaced(key, "whetstone");
         }
-        let labels: BTreeMap<_, _> = objective.labels.clone().into_iter().collect();
+        let labels = objective.labels.clone();
         return Ok(Objective { kind: Some(Kind::External(ExternalObjective { labels })) });
     }
     if !objective.labels.is_empty() {

@@ -123,7 +123,7 @@ impl Picture {
         if trial.suggestion.as_ref().is_some_and(|suggestion| suggestion.mean.is_some()) {
             why = format!("predicted {}", table::predicted(trial));
         }
-        parts.push(format!("{why:<23}"));
+        parts.push(format!("{why:<21}"));
         let values = self.parameters().iter().map(|parameter| {
             let text = value::text_at(trial.point.as_ref(), &parameter.name);
             format!("{}={text}", parameter.name)
