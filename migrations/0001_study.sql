@@ -19,7 +19,7 @@ create table study (
     name      text not null unique,
     state     study_state not null default 'active',
 
-    space     jsonb not null,                -- {"parameters": […]}; the order is that of trial.unit_point
+    space     jsonb not null,                -- the list of parameters; its order is that of trial.unit_point
     objective jsonb not null,                -- {"whetstone": {…}} or {"external": {…}}
     direction text not null default 'maximize',
     algorithm text not null default 'gaussian_process',

@@ -27,7 +27,7 @@ create table suggestion (
     origin            text not null,             -- start, acquisition, plateau, random, grid or sobol
     mean              double precision,          -- predicted value, in the objective's unit; null without posterior
     deviation         double precision,          -- standard deviation of it, same unit
-    acquisition       double precision,          -- log expected improvement, standardised units
+    acquisition       double precision,          -- log expected improvement: natural logarithm, of the objective's unit
     kernel            jsonb,                     -- the kernel's hyperparameters then; null without posterior
     at                timestamptz not null default clock_timestamp()
 );

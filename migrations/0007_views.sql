@@ -154,7 +154,7 @@ comment on column v1.suggestions.pending is 'Numbers of the trials that were ope
 comment on column v1.suggestions.failed is 'Numbers of the trials that had failed.';
 comment on column v1.suggestions.predicted_mean is 'Predicted value, in the objective''s unit; null before there was a posterior.';
 comment on column v1.suggestions.predicted_deviation is 'Standard deviation of the prediction, same unit.';
-comment on column v1.suggestions.acquisition is 'Log expected improvement, in standardised units.';
+comment on column v1.suggestions.acquisition is 'Log expected improvement: natural logarithm, of the objective''s unit.';
 comment on column v1.suggestions.value is 'What the trial reached; null without a result.';
 comment on column v1.suggestions.z_score is '(value − mean) / deviation: how far off the prediction was.';
 comment on column v1.suggestions.kernel is 'Length scales by parameter name, signal and noise variance at that time.';

@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 #[derive(Debug, Parser)]
 #[command(name = "strop-coordinator", version)]
 pub struct Cli {
+    /// What to do.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -43,6 +44,7 @@ pub struct Database {
 /// How to serve.
 #[derive(Clone, Debug, Args)]
 pub struct Serve {
+    /// Which database.
     #[command(flatten)]
     pub database: Database,
 

@@ -18,9 +18,15 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The study database.
 pub enum Database {
     /// Somebody else runs it.
-    Given { url: String },
+    Given {
+        /// As in postgres://user@host/strop.
+        url: String,
+    },
     /// A server in the data directory; it stops with its last user.
-    Private { server: Arc<Server> },
+    Private {
+        /// Shared with whoever looks after it.
+        server: Arc<Server>,
+    },
 }
 
 impl Database {

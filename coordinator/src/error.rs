@@ -8,6 +8,7 @@ use uuid::Uuid;
 /// stays whole under [`Error::Storage`], is logged once where it is turned into a status, and
 /// reaches the caller as a bare `INTERNAL` or `UNAVAILABLE`.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each variant's text says what its fields are")]
 pub enum Error {
     /// The request contradicts itself, the study or a limit. Mend it and ask again.
     #[error("{0}")]
@@ -121,7 +122,7 @@ impl From<Error> for tonic::Status {
                 let cause: &dyn std::error::Error = source;
                 if error.is_passing() {
                     tracing::warn!(error = cause, "failed to {doing}");
-                    Self::unavailable(format!("{text}: the database is away; ask again"))
+                    Self::unavailable(format!("{text}; the database is away or busy, ask again"))
                 } else {
                     tracing::error!(error = cause, "failed to {doing}");
                     Self::internal(text)

@@ -1,6 +1,6 @@
 //! The coordinator's process: arguments, logs, signals, exit status.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, bail};
 use clap::Parser as _;
@@ -11,12 +11,16 @@ use coordinator::{
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+use tonic::transport::Endpoint;
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 
 /// Exit status of a configuration that cannot work; restarting does not help.
 const EXIT_CONFIGURATION: u8 = 2;
+
+/// How long a health check may take.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -69,9 +73,14 @@ async fn migrate(config: coordinator::config::Database) -> anyhow::Result<()> {
 
 async fn healthcheck(config: Healthcheck) -> anyhow::Result<()> {
     let url = &config.coordinator;
-    let mut client = HealthClient::connect(config.coordinator.clone())
+    let channel = Endpoint::from_shared(url.clone())
+        .with_context(|| format!("{url} is no URL; write http://host:port"))?
+        .connect_timeout(PATIENCE)
+        .timeout(PATIENCE)
+        .connect()
         .await
         .with_context(|| format!("cannot reach a coordinator at {url}"))?;
+    let mut client = HealthClient::new(channel);
     let reply = client
         .check(HealthCheckRequest { service: String::new() })
         .await

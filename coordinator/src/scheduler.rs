@@ -53,7 +53,10 @@ pub enum Answer {
     /// A trial to work on.
     Lease(Box<Lease>),
     /// Nothing now. `idle` if every study that the asker serves has ended.
-    Nothing { idle: bool },
+    Nothing {
+        /// Nothing is left to wait for.
+        idle: bool,
+    },
 }
 
 impl Scheduler {

@@ -205,7 +205,7 @@ pub struct Suggested {
     pub mean: Option<f64>,
     /// Standard deviation of it.
     pub deviation: Option<f64>,
-    /// Log expected improvement, standardised units.
+    /// Log expected improvement: natural logarithm, of the objective's unit.
     pub acquisition: Option<f64>,
 }
 

@@ -65,9 +65,10 @@ pub struct Prediction {
 #[derive(Clone, Debug)]
 pub struct Posterior {
     metric: Metric,
-    /// Rows `0..observed_rows` were measured, the rest failed or are pending.
+    /// First those that were measured, then those that failed, then those that are believed.
     points: Columns,
     observed_rows: usize,
+    failed_rows: usize,
     hyper: HyperParameters,
     standard: Standard,
     factor: Factor,
@@ -121,6 +122,7 @@ impl Posterior {
             metric,
             points,
             observed_rows: training.observed_rows,
+            failed_rows: n - training.observed_rows,
             hyper: fitted.hyper,
             standard,
             factor,
@@ -169,10 +171,9 @@ impl Posterior {
     pub fn leave_one_out(&self) -> Prediction {
         let n = self.points.len();
         let inverse = self.factor.inverse();
-        // y = A α, row by row from the factor: the targets are not kept.
-        let lower = self.factor.lower();
-        let targets = lower * (lower.transpose() * Mat::from_fn(n, 1, |i, _| self.alpha[i]));
-        let mean = (0..n).map(|i| targets[(i, 0)] - self.alpha[i] / inverse[(i, i)]);
+        // The targets are not kept, but they are A α.
+        let targets = self.factor.multiply(&self.alpha);
+        let mean = (0..n).map(|i| targets[i] - self.alpha[i] / inverse[(i, i)]);
         let variance = (0..n).map(|i| 1.0 / inverse[(i, i)]);
         Prediction {
             mean: mean.map(|z| self.standard.value(z)).collect(),
@@ -202,15 +203,19 @@ impl Posterior {
         (means, deviations)
     }
 
-    /// The best mean among the measured points, standardised: the incumbent. Not the best result,
-    /// which on a noisy objective is the luckiest.
+    /// The best mean among the measured and the believed points, standardised: the incumbent. Not
+    /// the best result, which on a noisy objective is the luckiest. Believed points count, because
+    /// what a worker is about to confirm is no improvement any more: left out, the next asker
+    /// would be sent right beside the last.
     pub(crate) fn incumbent(&self) -> f64 {
-        self.observed_means().into_iter().fold(f64::NEG_INFINITY, f64::max)
+        let failed = self.observed_rows..self.observed_rows + self.failed_rows;
+        let rows = (0..self.points.len()).filter(|row| !failed.contains(row));
+        self.means_at(rows).into_iter().fold(f64::NEG_INFINITY, f64::max)
     }
 
     /// The measured points with their standardised means, best first.
     pub(crate) fn ranking(&self) -> Vec<(UnitPoint, f64)> {
-        let means = self.observed_means();
+        let means = self.means_at(0..self.observed_rows);
         let points = (0..self.observed_rows).map(|row| UnitPoint(self.points.point(row)));
         let mut ranking: Vec<(UnitPoint, f64)> = points.zip(means).collect();
         ranking.sort_by(|a, b| b.1.total_cmp(&a.1));
@@ -265,8 +270,8 @@ impl Posterior {
         cross
     }
 
-    fn observed_means(&self) -> Vec<f64> {
-        let rows = (0..self.observed_rows).map(|row| UnitPoint(self.points.point(row)));
-        self.standardised(&rows.collect::<Vec<_>>()).0
+    fn means_at(&self, rows: impl Iterator<Item = usize>) -> Vec<f64> {
+        let points: Vec<UnitPoint> = rows.map(|row| UnitPoint(self.points.point(row))).collect();
+        self.standardised(&points).0
     }
 }

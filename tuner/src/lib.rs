@@ -28,8 +28,8 @@
 //! and nobody waits.
 //!
 //! **The edges.** The first trials follow a scrambled Sobol sequence. Collapsed trainings do not
-//! set the scale; failed ones count as the worst seen. When results lie at the floor one after the
-//! other, every second point is space-filling again.
+//! set the scale; failed ones count as the worst seen. When results of one height follow each other,
+//! at the floor or on a ledge above it, every second point is space-filling again.
 //!
 //! **The record.** Nothing is remembered between two calls. [`Posterior::fit`] is a function of
 //! (space, results, seed), [`suggest`] of (space, options, history, posterior, seed, number);

@@ -4,9 +4,8 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
-use serde_json::Value;
 use tempfile::TempDir;
-use whetstone::data::{DataError, Dataset, Limits, batches_per_epoch, load, names, shuffled};
+use whetstone::data::{DataError, Dataset, Limits, load, names};
 
 const ALL: Limits = Limits { train: None, test: None };
 
@@ -332,83 +331,6 @@ fn a_label_that_is_no_class_is_refused() {
     let error = refusal("cifar-10", &folder);
     let label_out = matches!(error, DataError::LabelOutOfRange { record: 0, label: 11, .. });
     assert!(label_out, "{error}");
-}
-
-#[test]
-fn the_digits_are_built_in_and_whole() {
-    let data = load("digits", None, ALL).unwrap();
-    assert_eq!((data.height, data.width, data.channels, data.classes), (8, 8, 1, 10));
-    assert_eq!((data.train.len(), data.test.len()), (1_437, 360));
-
-    // Images of each digit in the source, as its documentation counts them.
-    const COUNTS: [usize; 10] = [178, 182, 177, 183, 181, 182, 181, 179, 174, 180];
-    let count = |labels: &[u8], digit: usize| {
-        labels.iter().filter(|label| usize::from(**label) == digit).count()
-    };
-    for (digit, expected) in COUNTS.into_iter().enumerate() {
-        assert_eq!(count(data.test.labels(), digit), 36);
-        assert_eq!(count(data.train.labels(), digit), expected - 36);
-    }
-
-    let brightest = (0..1_437).flat_map(|image| data.train.pixels(image)).max();
-    assert_eq!(brightest, Some(&16));
-    let (mut images, mut labels) = (Vec::new(), Vec::new());
-    data.train.gather(&[0], &mut images, &mut labels);
-    // The source's first image, a zero; its second row begins 0, 0, 13, 15, 10.
-    assert_eq!(labels, [0]);
-    assert_eq!(images[8..13], [0.0, 0.0, 13.0 / 16.0, 15.0 / 16.0, 10.0 / 16.0]);
-}
-
-#[test]
-fn no_digit_is_both_learned_and_held_out() {
-    let data = load("digits", None, ALL).unwrap();
-    let images = |split: &whetstone::data::Split| -> std::collections::BTreeSet<Vec<u8>> {
-        (0..split.len()).map(|image| split.pixels(image).to_vec()).collect()
-    };
-    let (train, test) = (images(&data.train), images(&data.test));
-    // All images of the source differ from one another, so none may be lost or shared.
-    assert_eq!((train.len(), test.len()), (1_437, 360));
-    assert!(train.is_disjoint(&test));
-}
-
-#[test]
-fn the_first_digits_are_a_fair_sample() {
-    let data = load("digits", None, Limits { train: Some(200), test: Some(100) }).unwrap();
-    assert_eq!((data.train.len(), data.test.len()), (200, 100));
-    for (split, fewest) in [(&data.train, 12), (&data.test, 5)] {
-        for digit in 0..10 {
-            let images = split.labels().iter().filter(|label| **label == digit).count();
-            assert!(images >= fewest, "{images} images of {digit}");
-        }
-    }
-}
-
-#[test]
-fn an_epoch_has_as_many_batches_as_expected() {
-    let text = include_str!("fixtures/whetstone.json");
-    let fixtures: Value = serde_json::from_str(text).unwrap();
-    for case in fixtures["batches_per_epoch"].as_array().unwrap() {
-        let [n, batch, batches, last] = ["n", "batch", "batches", "last"]
-            .map(|field| usize::try_from(case[field].as_u64().unwrap()).unwrap());
-        assert_eq!(batches_per_epoch(n, batch), batches);
-        let order = shuffled(n, 1, 0);
-        assert_eq!(order.chunks(batch).len(), batches);
-        assert_eq!(order.chunks(batch).next_back().unwrap().len(), last);
-    }
-}
-
-#[test]
-fn every_epoch_visits_every_image_once_in_an_order_of_its_own() {
-    let sorted = |mut order: Vec<usize>| {
-        order.sort_unstable();
-        order
-    };
-    let all: Vec<usize> = (0..100).collect();
-    assert_ne!(shuffled(100, 5, 0), all);
-    assert_ne!(shuffled(100, 5, 0), shuffled(100, 5, 1));
-    assert_ne!(shuffled(100, 5, 0), shuffled(100, 6, 0));
-    assert_eq!(shuffled(100, 5, 1), shuffled(100, 5, 1));
-    assert_eq!(sorted(shuffled(100, 5, 0)), all);
 }
 
 #[test]

@@ -8,7 +8,7 @@ mod space;
 mod study;
 
 pub use lease::{asker, failure_class, fence, granted, metrics, progress, report, ttl, wait};
-pub use space::{point, point_to_wire};
+pub use space::point;
 pub use study::{overview_to_wire, spec, trial_to_wire};
 
 use crate::Error;

@@ -82,8 +82,7 @@ impl WorkerService for Leases {
         let report = convert::report(&request)?;
         let fence = convert::fence(request.r#ref)?;
         let scheduler = self.scheduler.clone();
-        let duplicate =
-            detached(async move { scheduler.complete(&fence, &report).await }).await?;
+        let duplicate = detached(async move { scheduler.complete(&fence, &report).await }).await?;
         Ok(Response::new(wire::CompleteResponse { duplicate }))
     }
 
@@ -96,8 +95,7 @@ impl WorkerService for Leases {
         let class = convert::failure_class(request.failure_class)?;
         let detail = cut(&request.detail);
         let scheduler = self.scheduler.clone();
-        let retried =
-            detached(async move { scheduler.fail(&fence, class, &detail).await }).await?;
+        let retried = detached(async move { scheduler.fail(&fence, class, &detail).await }).await?;
         Ok(Response::new(wire::FailResponse { retried }))
     }
 

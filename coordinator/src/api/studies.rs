@@ -247,11 +247,7 @@ fn new_point(study: &Study, mut point: tuner::Point) -> Result<NewPoint, Error> 
     Ok(NewPoint { point: space.decode(&unit_point), unit_point })
 }
 
-async fn steer(
-    scheduler: &Scheduler,
-    name: &str,
-    to: StudyState,
-) -> Result<wire::Study, Error> {
+async fn steer(scheduler: &Scheduler, name: &str, to: StudyState) -> Result<wire::Study, Error> {
     let open = [StudyState::Active, StudyState::Paused];
     let mut tx = storage::begin(scheduler.pool(), "steer a study").await?;
     let study = studies::by_name(&mut tx, name).await?;
@@ -311,9 +307,7 @@ impl Once {
 
     async fn keep(&self, db: &mut PgConnection, response: &[u8]) -> Result<(), Error> {
         match self.request_id {
-            Some(request_id) => {
-                idempotency::keep(db, request_id, &self.sha256, response).await
-            }
+            Some(request_id) => idempotency::keep(db, request_id, &self.sha256, response).await,
             None => Ok(()),
         }
     }

@@ -101,12 +101,17 @@ impl Task {
                     Message::Ask(answer) if !answer.is_closed() => askers.push(answer),
                     Message::Ask(_) | Message::Wake => {}
                 }
-                next = if askers.len() < ASKERS_AT_ONCE_MAX { messages.try_recv().ok() } else { None };
+                next =
+                    if askers.len() < ASKERS_AT_ONCE_MAX { messages.try_recv().ok() } else { None };
             }
             if askers.is_empty() {
                 if let Err(error) = self.refresh().await {
                     let cause: &dyn std::error::Error = &error;
-                    tracing::warn!(error = cause, study_id = self.study_id, "posterior not refreshed");
+                    tracing::warn!(
+                        error = cause,
+                        study_id = self.study_id,
+                        "posterior not refreshed"
+                    );
                 }
                 continue;
             }
@@ -164,10 +169,9 @@ impl Task {
     /// Computing never sits on an async thread.
     async fn compute(&mut self, snapshot: Snapshot, count: usize) -> Result<plan::Plan, Error> {
         let warm = self.fit.take();
-        let (plan, fit) =
-            tokio::task::spawn_blocking(move || plan::make(&snapshot, warm, count))
-                .await
-                .map_err(|panic| Error::Plan(panic.to_string()))?;
+        let (plan, fit) = tokio::task::spawn_blocking(move || plan::make(&snapshot, warm, count))
+            .await
+            .map_err(|panic| Error::Plan(panic.to_string()))?;
         self.fit = fit;
         Ok(plan)
     }
@@ -179,8 +183,11 @@ impl Task {
             return Ok(());
         };
         let study = snapshot.study.clone();
+        let before = self.fit.as_ref().map(Fit::horizon);
         let plan = self.compute(snapshot, 0).await?;
-        if let Some(fitted) = &plan.fitted {
+        if let Some(fitted) = &plan.fitted
+            && before != Some(fitted.horizon)
+        {
             let mut connection = self.pool.acquire().await.doing("reach the database")?;
             posterior::store(&mut connection, study.study_id, study.posterior_version, fitted)
                 .await?;

@@ -5,10 +5,7 @@
 //! again from the database, bit for bit, whoever planned before and whatever died in between.
 
 use serde_json::json;
-use tuner::{
-    Algorithm, History, Observation, Options, Space, UnitPoint,
-    gp::Posterior,
-};
+use tuner::{Algorithm, History, Observation, Options, Space, UnitPoint, gp::Posterior};
 
 use crate::{
     storage::{
@@ -27,6 +24,13 @@ pub struct Fit {
     horizon: i32,
     failed: Vec<i32>,
     posterior: Posterior,
+}
+
+impl Fit {
+    /// Observations 0 … horizon−1 went in.
+    pub fn horizon(&self) -> i32 {
+        self.horizon
+    }
 }
 
 /// What to publish.
@@ -69,14 +73,9 @@ pub fn make(snapshot: &Snapshot, warm: Option<Fit>, count: usize) -> (Plan, Opti
     let mut exhausted = false;
     for number in (snapshot.study.next_number..).take(count) {
         let seed = spec.seed;
-        let Ok(suggestion) = tuner::suggest(
-            &spec.space,
-            &options,
-            &history,
-            posterior,
-            seed,
-            number.unsigned_abs(),
-        ) else {
+        let Ok(suggestion) =
+            tuner::suggest(&spec.space, &options, &history, posterior, seed, number.unsigned_abs())
+        else {
             exhausted = true;
             break;
         };
@@ -98,9 +97,8 @@ pub fn make(snapshot: &Snapshot, warm: Option<Fit>, count: usize) -> (Plan, Opti
         history.pending.push(suggestion.point.clone());
         history.taken.push(suggestion.point);
     }
-    let fitted = fit
-        .as_ref()
-        .map(|fit| Fitted { horizon: fit.horizon, parts: fit.posterior.parts() });
+    let fitted =
+        fit.as_ref().map(|fit| Fitted { horizon: fit.horizon, parts: fit.posterior.parts() });
     (Plan { points, fitted, exhausted }, fit)
 }
 
@@ -114,8 +112,7 @@ struct Known {
 fn known(snapshot: &Snapshot) -> Known {
     let direction = snapshot.study.spec.direction;
     let mut observed: Vec<(i32, Observation)> = Vec::new();
-    let mut history =
-        History { observed: vec![], pending: vec![], failed: vec![], taken: vec![] };
+    let mut history = History { observed: vec![], pending: vec![], failed: vec![], taken: vec![] };
     let (mut pending, mut failed) = (Vec::new(), Vec::new());
     for trial in &snapshot.tried {
         let point: UnitPoint = trial.point();

@@ -8,11 +8,11 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 use super::Scheduler;
+use crate::error::Doing as _;
 use crate::{
     error::Error,
     storage::{self, leases, studies},
 };
-use crate::error::Doing as _;
 
 /// Runs until the scheduler stops. `tick` is the mean time between passes; each is drawn from half
 /// to one and a half of it, so that replicas drift apart.

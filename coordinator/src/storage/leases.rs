@@ -196,9 +196,5 @@ pub async fn renew(
 }
 
 fn lost(fence: &LeaseRef) -> Error {
-    Error::LeaseLost {
-        trial_id: fence.trial_id,
-        attempt: fence.attempt,
-        lease_id: fence.lease_id,
-    }
+    Error::LeaseLost { trial_id: fence.trial_id, attempt: fence.attempt, lease_id: fence.lease_id }
 }

@@ -93,8 +93,7 @@ pub async fn publish(
     exhausted: bool,
 ) -> Result<(), Error> {
     let count = i32::try_from(plan.len()).expect("a plan is smaller than 2^31");
-    let moved =
-        Error::PosteriorMoved { study_id: read.study_id, version: read.posterior_version };
+    let moved = Error::PosteriorMoved { study_id: read.study_id, version: read.posterior_version };
     let mut tx = storage::begin(pool, "publish a plan").await?;
     if count > 0 {
         let version: Option<i64> = sqlx::query_scalar(

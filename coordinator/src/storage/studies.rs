@@ -151,11 +151,12 @@ async fn insert_param(
 ///
 /// [`Error::StudyNotFound`].
 pub async fn by_name(db: &mut PgConnection, name: &str) -> Result<Study, Error> {
-    let row: Option<Row> = sqlx::query_as("-- studies::by_name\n select * from study where name = $1")
-        .bind(name)
-        .fetch_optional(db)
-        .await
-        .doing("read a study")?;
+    let row: Option<Row> =
+        sqlx::query_as("-- studies::by_name\n select * from study where name = $1")
+            .bind(name)
+            .fetch_optional(db)
+            .await
+            .doing("read a study")?;
     row.map(Study::from).ok_or_else(|| Error::StudyNotFound { name: name.to_owned() })
 }
 
@@ -264,24 +265,30 @@ pub async fn set_state(
 
 /// Notes that the planner found no point left to try.
 pub async fn set_exhausted(db: &mut PgConnection, study_id: i64) -> Result<(), Error> {
-    sqlx::query("-- studies::set_exhausted\n update study set exhausted = true where study_id = $1")
-        .bind(study_id)
-        .execute(db)
-        .await
-        .doing("note that a space is exhausted")?;
+    sqlx::query(
+        "-- studies::set_exhausted\n update study set exhausted = true where study_id = $1",
+    )
+    .bind(study_id)
+    .execute(db)
+    .await
+    .doing("note that a space is exhausted")?;
     Ok(())
 }
 
 /// Completes an active study that has nothing left to plan and nothing open; says whether it did.
 ///
 /// The row is locked by a statement of its own: the next one then sees what the last holder of the
-/// lock committed. Were they one, two trials that end at once would each see the other as open.
+/// lock committed. Were they one, two trials that end at once would each see the other as open. The
+/// lock is the one that an update takes and no stronger: every foreign key to the row holds a share
+/// of it, and two ending trials would wait for each other's.
 pub async fn close_if_done(db: &mut PgConnection, study_id: i64) -> Result<bool, Error> {
-    sqlx::query("-- studies::close_if_done, lock\n select from study where study_id = $1 for update")
-        .bind(study_id)
-        .execute(&mut *db)
-        .await
-        .doing("lock a study")?;
+    sqlx::query(
+        "-- studies::close_if_done, lock\n select from study where study_id = $1 for no key update",
+    )
+    .bind(study_id)
+    .execute(&mut *db)
+    .await
+    .doing("lock a study")?;
     let closed = sqlx::query(
         "-- studies::close_if_done
         update study s

@@ -140,3 +140,94 @@ pub(crate) fn log_posterior(
     value += prior::log_density(theta, &mut gradient);
     value.is_finite().then_some((value, gradient))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::space::UnitPoint;
+    use crate::stream::Purpose;
+
+    /// Points with two numbers and a category of three, and a function of the first and the last.
+    fn data(n: usize) -> (Metric, Columns, Vec<f64>) {
+        let mut stream = Stream::new(5, 0, Purpose::Uniform);
+        let points: Vec<UnitPoint> = (0..n)
+            .map(|_| {
+                let category = stream.below(3) as f64 / 2.0;
+                UnitPoint(vec![stream.uniform(), stream.uniform(), category])
+            })
+            .collect();
+        let values: Vec<f64> =
+            points.iter().map(|p| (5.0 * p.0[0]).sin() + 0.7 * f64::from(p.0[2] == 0.5)).collect();
+        let targets = super::super::standardise::standardise(&values).0;
+        (Metric(vec![false, false, true]), Columns::of(&points, 3), targets)
+    }
+
+    #[test]
+    fn the_gradient_of_the_log_posterior_agrees_with_central_differences() {
+        let (metric, points, targets) = data(17);
+        for theta in [[0.0, 0.0, 0.0, -4.0, 0.0], [-1.1, 0.7, 0.4, -2.0, 0.6]] {
+            let (_, gradient) = log_posterior(&metric, &points, &targets, &theta).unwrap();
+            for (k, slope) in gradient.iter().enumerate() {
+                let value = |step: f64| {
+                    let mut moved = theta;
+                    moved[k] += step;
+                    log_posterior(&metric, &points, &targets, &moved).unwrap().0
+                };
+                let h = 1e-5;
+                let difference = (value(h) - value(-h)) / (2.0 * h);
+                let error = (slope - difference).abs() / difference.abs().max(1.0);
+                assert!(error < 1e-7, "slope {k} is {slope}, not {difference}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_log_posterior_is_the_normal_density_of_the_results_times_the_prior() {
+        // Two points, so that the density can be written out.
+        let points = Columns::of(&[UnitPoint(vec![0.2]), UnitPoint(vec![0.7])], 1);
+        let (y, theta) = ([0.8, -0.3], [-0.4, -3.0, 0.2]);
+        let (s, noise) = (0.2f64.exp(), (-3.0f64).exp());
+        let r = 5.0f64.sqrt() * 0.5 / (-0.4f64).exp();
+        let c = s * (1.0 + r + r * r / 3.0) * (-r).exp();
+        let a = s + noise;
+        let determinant = a * a - c * c;
+        let square = (a * y[0] * y[0] - 2.0 * c * y[0] * y[1] + a * y[1] * y[1]) / determinant;
+        let tau = std::f64::consts::TAU;
+        let normal =
+            |x: f64, mean: f64, sd: f64| -0.5 * ((x - mean) / sd).powi(2) - (sd * tau.sqrt()).ln();
+        let expected = -0.5 * square - 0.5 * determinant.ln() - tau.ln()
+            + normal(-0.4, 0.0, 1.0)
+            + normal(-3.0, -4.0, 1.0)
+            + normal(0.2, 0.0, 0.5);
+        let found = log_posterior(&Metric(vec![false]), &points, &y, &theta).unwrap().0;
+        assert!((found - expected).abs() < 1e-12, "{found} is not {expected}");
+    }
+
+    #[test]
+    fn a_fit_ends_where_no_slope_is_left_and_no_lower_than_the_prior_s_mode() {
+        let (metric, points, targets) = data(40);
+        let mut stream = Stream::new(1, 40, Purpose::Fit);
+        let fitted = fit(&metric, &points, &targets, &mut stream);
+        let hyper = &fitted.hyper;
+        let mut theta: Vec<f64> = hyper.length_scales.iter().map(|l| l.ln()).collect();
+        theta.extend([hyper.noise_variance.ln(), hyper.signal_variance.ln()]);
+        let (value, gradient) = log_posterior(&metric, &points, &targets, &theta).unwrap();
+        assert!((value - fitted.log_posterior).abs() < 1e-9);
+        let mode = log_posterior(&metric, &points, &targets, &prior::mode(3)).unwrap().0;
+        assert!(value > mode + 1.0);
+        let (low, high) = prior::bounds(3);
+        for (k, slope) in gradient.iter().enumerate() {
+            let walled = theta[k] < low[k] + 1e-6 || theta[k] > high[k] - 1e-6;
+            assert!(walled || slope.abs() < 0.05, "slope {k} is {slope} at {theta:?}");
+        }
+    }
+
+    #[test]
+    fn a_dimension_that_does_nothing_is_given_the_longest_scale() {
+        let (metric, points, targets) = data(40);
+        let mut stream = Stream::new(1, 40, Purpose::Fit);
+        let scales = fit(&metric, &points, &targets, &mut stream).hyper.length_scales;
+        assert!(scales[1] > 2.0 * scales[0], "{scales:?}");
+        assert!(scales[1] > scales[2], "{scales:?}");
+    }
+}

@@ -78,3 +78,42 @@ impl<F: Fn(&[f64]) -> (f64, Vec<f64>)> Gradient for Boxed<'_, F> {
         Ok((self.cost)(at))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    fn rosenbrock(at: &[f64]) -> (f64, Vec<f64>) {
+        let (x, y) = (at[0], at[1]);
+        let value = (1.0 - x).powi(2) + 100.0 * (y - x * x).powi(2);
+        let slope_x = -2.0 * (1.0 - x) - 400.0 * x * (y - x * x);
+        (value, vec![slope_x, 200.0 * (y - x * x)])
+    }
+
+    #[test]
+    fn a_curved_valley_is_followed_to_its_end() {
+        let end = minimise(rosenbrock, &[-1.2, 1.0], &[-2.0, -2.0], &[2.0, 2.0], 200);
+        assert!((end.at[0] - 1.0).abs() < 1e-3, "{:?}", end.at);
+        assert!((end.at[1] - 1.0).abs() < 2e-3, "{:?}", end.at);
+    }
+
+    #[test]
+    fn a_minimum_outside_the_box_is_met_on_its_wall() {
+        let end = minimise(rosenbrock, &[-1.2, 1.0], &[-2.0, -2.0], &[0.5, 2.0], 200);
+        assert!((end.at[0] - 0.5).abs() < 1e-6, "{:?}", end.at);
+        assert!((end.at[1] - 0.25).abs() < 1e-4, "{:?}", end.at);
+    }
+
+    #[test]
+    fn value_and_gradient_are_asked_for_together() {
+        let calls = Cell::new(0);
+        let counted = |at: &[f64]| {
+            calls.set(calls.get() + 1);
+            rosenbrock(at)
+        };
+        minimise(counted, &[-1.2, 1.0], &[-2.0, -2.0], &[2.0, 2.0], 10);
+        assert!(calls.get() <= 25, "{} calls in ten steps", calls.get());
+    }
+}

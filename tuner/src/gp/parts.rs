@@ -117,6 +117,7 @@ impl Posterior {
             metric: Metric::of(space),
             points: Columns::of(&training.points, d),
             observed_rows: training.observed_rows,
+            failed_rows: n - training.observed_rows,
             hyper: HyperParameters {
                 length_scales: parts.length_scales,
                 signal_variance: parts.signal_variance,

@@ -71,3 +71,51 @@ impl Standard {
         (self.scale * deviation).min(f64::MAX)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn standardised_results_have_zero_mean_and_unit_variance_and_come_back() {
+        let values = [0.1, 0.4, 0.35, 0.8, 0.62];
+        let (z, standard) = standardise(&values);
+        assert!(z.iter().sum::<f64>().abs() < 1e-12);
+        assert!((z.iter().map(|z| z * z).sum::<f64>() / 5.0 - 1.0).abs() < 1e-12);
+        for (z, value) in z.iter().zip(values) {
+            assert!((standard.value(*z) - value).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn a_collapsed_training_does_not_set_the_scale() {
+        let healthy = [0.70, 0.72, 0.71, 0.74, 0.73, 0.69, 0.75, 0.72];
+        let (_, alone) = standardise(&healthy);
+        for collapsed in [0.01, -1e6, -1e308] {
+            let mut values = healthy.to_vec();
+            values.push(collapsed);
+            let (z, standard) = standardise(&values);
+            assert!(standard.scale < 3.0 * alone.scale, "{collapsed} gives {standard:?}");
+            let last = z[8];
+            assert!(z[..8].iter().all(|&other| other > last), "and is still the worst");
+        }
+    }
+
+    #[test]
+    fn collapses_that_are_no_longer_the_exception_are_left_alone() {
+        let values = [0.01, 0.01, 0.01, 0.5, 0.52, 0.55, 0.51];
+        let (z, standard) = standardise(&values);
+        assert!((standard.value(z[0]) - 0.01).abs() < 1e-12);
+    }
+
+    #[test]
+    fn equal_results_stand_at_zero_and_huge_ones_stay_finite() {
+        assert_eq!(standardise(&[0.1; 7]).0, vec![0.0; 7]);
+        assert_eq!(standardise(&[0.0; 3]).0, vec![0.0; 3]);
+        assert_eq!(standardise(&[5e-324]).0, vec![0.0]);
+        let (z, standard) = standardise(&[1e308, -1e308, 1.7e308, -1.7e308]);
+        assert!(z.iter().all(|z| z.abs() < 2.0), "{z:?}");
+        assert!(standard.value(1e9).is_finite());
+        assert!(standard.deviation(1e9).is_finite());
+    }
+}

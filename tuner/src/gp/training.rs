@@ -89,3 +89,39 @@ fn keep(values: &[f64], seed: u64) -> Vec<usize> {
     }
     (0..n).filter(|&row| kept[row]).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(count: usize) -> Vec<UnitPoint> {
+        (0..count).map(|i| UnitPoint(vec![i as f64 / count as f64])).collect()
+    }
+
+    #[test]
+    fn failures_count_at_the_worst_value_seen_and_stand_last() {
+        let training = gather(line(4), vec![0.3, 0.1], 0).unwrap();
+        assert_eq!(training.values, vec![0.3, 0.1, 0.1, 0.1]);
+        assert_eq!(training.observed_rows, 2);
+    }
+
+    #[test]
+    fn of_too_many_results_the_best_and_the_newest_are_kept_and_the_rest_is_drawn_by_seed() {
+        // The best are the oldest, so that the three groups do not overlap.
+        let values: Vec<f64> = (0..4000).map(|i| -f64::from(i)).collect();
+        let rows = |seed| keep(&values, seed);
+        let kept = rows(1);
+        assert_eq!(kept.len(), RESULTS_MAX);
+        assert_eq!(kept[..500], (0..500).collect::<Vec<_>>()[..]);
+        assert_eq!(kept[1000..], (3500..4000).collect::<Vec<_>>()[..]);
+        assert!(kept.windows(2).all(|pair| pair[0] < pair[1]));
+        assert_eq!(kept, rows(1));
+        assert_ne!(kept, rows(2));
+    }
+
+    #[test]
+    fn a_result_that_is_not_a_number_is_named() {
+        let error = gather(line(2), vec![0.3, f64::NAN], 0).err().unwrap();
+        assert_eq!(error.to_string(), "result 1 is NaN; record it as failed instead");
+    }
+}

@@ -10,8 +10,7 @@ use crate::Error;
 
 pub fn space(space: Option<wire::Space>) -> Result<Space, Error> {
     let space = space.ok_or_else(|| invalid("the study has no space; say what is searched"))?;
-    let parameters =
-        space.parameters.into_iter().map(parameter).collect::<Result<Vec<_>, _>>()?;
+    let parameters = space.parameters.into_iter().map(parameter).collect::<Result<Vec<_>, _>>()?;
     Space::new(parameters).map_err(|error| invalid(error.to_string()))
 }
 

@@ -14,7 +14,10 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recorded {
     /// It is the trial's result, of this study.
-    Now { study_id: i64 },
+    Now {
+        /// The study it belongs to.
+        study_id: i64,
+    },
     /// An earlier call had recorded this very report.
     Before,
 }

@@ -1,0 +1,30 @@
+# The front door. `make` lists what there is.
+
+CARGO   ?= cargo
+BIN      = $${CARGO_TARGET_DIR:-target}/release
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench build postgres
+
+help: ## list the targets
+	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: .*## /|/' | \
+	  awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+
+demo: postgres build ## build, then search a network for handwritten digits with two workers
+	@$(BIN)/strop demo
+
+build: ## the three programs, optimised: strop, strop-coordinator, strop-worker
+	$(CARGO) build --release --locked -p coordinator -p worker -p cli
+
+test: postgres ## every test; starts a private Postgres of its own
+	$(CARGO) build --workspace --bins --locked
+	$(CARGO) test --workspace --locked
+
+check: ## what continuous integration runs: tests, lints, documentation, the external worker
+	.ci/run
+
+bench: ## measurements, each with its last numbers in the head of its file
+	$(CARGO) bench --locked -p benches
+
+postgres: ## make sure that PostgreSQL's server programs are installed
+	@deploy/install-postgres.sh

@@ -1,0 +1,57 @@
+//! What an asker waits for when no posterior is at hand: a cold fit and one suggestion, in a space like
+//! the paper's second case study (22 parameters, all with a few options).
+//!
+//!     cargo bench -p benches --bench suggest
+//!
+//! NUMBERS
+
+use benches::median_seconds;
+use tuner::{
+    Algorithm, Domain, History, Observation, Options, Parameter, Space, gp::Posterior, suggest,
+};
+
+/// Options of the 22 parameters of the paper's second case study, in its order.
+const OPTIONS: [usize; 22] = [5, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 3, 4, 5, 3, 2, 2, 3, 3, 2, 3];
+
+fn main() {
+    let parameters = OPTIONS
+        .iter()
+        .enumerate()
+        .map(|(i, &options)| Parameter {
+            name: format!("parameter_{i}"),
+            domain: Domain::Ordinal { values: (0..options).map(|v| v as f64).collect() },
+            condition: None,
+            default: None,
+        })
+        .collect();
+    let space = Space::new(parameters).expect("a valid space");
+    let options = Options { algorithm: Algorithm::GaussianProcess, start_points: None };
+    println!("{:>6} {:>12} {:>12}", "n", "fit ms", "suggest ms");
+    for n in [20, 100, 300] {
+        let history = history(&space, n);
+        let rounds = if n > 100 { 3 } else { 7 };
+        let fit = median_seconds(rounds, || {
+            Posterior::fit(&space, &history.observed, &[], 1).expect("fits");
+        });
+        let posterior = Posterior::fit(&space, &history.observed, &[], 1).expect("fits");
+        let ask = median_seconds(rounds, || {
+            suggest(&space, &options, &history, Some(&posterior), 1, n).expect("a point is left");
+        });
+        println!("{n:>6} {:>12.1} {:>12.1}", fit * 1e3, ask * 1e3);
+    }
+}
+
+/// `n` random points of the space, with a smooth function of a few parameters and an interaction.
+fn history(space: &Space, n: u32) -> History {
+    let random = Options { algorithm: Algorithm::Random, start_points: None };
+    let mut history = History { observed: vec![], pending: vec![], failed: vec![], taken: vec![] };
+    for number in 0..n {
+        let point = suggest(space, &random, &history, None, 9, number).expect("left").point;
+        let x = &point.0;
+        let value =
+            -(x[0] - 0.7).powi(2) + 0.3 * x[1] * x[12] - 0.2 * (x[13] - 0.3).abs() + 0.1 * x[21];
+        history.taken.push(point.clone());
+        history.observed.push(Observation { point, value });
+    }
+    history
+}

@@ -1,0 +1,195 @@
+//! Talking to a coordinator: people's verbs, with errors that a person can act on.
+
+use std::time::Duration;
+
+use proto::v1::study_service_client::StudyServiceClient;
+use proto::v1::{
+    CancelStudyRequest, CreateStudyRequest, EnqueueTrialsRequest, GetStudyRequest, GetTrialRequest,
+    ListStudiesRequest, ListTrialsRequest, PauseStudyRequest, Point, ResumeStudyRequest, Study,
+    StudySpec, Trial, WatchStudyRequest, WatchStudyResponse,
+};
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Status, Streaming};
+use uuid::Uuid;
+
+use crate::exit::Failure;
+
+/// Long enough for any network that a person would wait for.
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// Without keep-alive, a connection that was cut and mended stays silent for minutes.
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
+/// The slowest answer is a study's thousand trials.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// The first message of a watch holds all trials of a study: at most 100,000, some 2 KiB each.
+const MESSAGE_BYTES_MAX: usize = 256 << 20;
+/// The protocol's limit for one page of trials.
+const PAGE: u32 = 1_000;
+
+/// A coordinator that answered.
+#[derive(Clone, Debug)]
+pub struct Coordinator {
+    url: String,
+    client: StudyServiceClient<Channel>,
+}
+
+impl Coordinator {
+    /// Connects.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Usage`] if the URL is none, [`Failure::Unreachable`] if nobody answers.
+    pub async fn connect(url: &str) -> Result<Self, Failure> {
+        if !url.starts_with("http://") {
+            return Err(Failure::Usage(format!(
+                "`{url}` is not an http:// address of a coordinator, such as http://127.0.0.1:50051"
+            )));
+        }
+        let endpoint = Endpoint::from_shared(url.to_owned())
+            .map_err(|error| Failure::Usage(format!("`{url}` is not an address: {error}")))?
+            .connect_timeout(CONNECT_WITHIN)
+            .http2_keep_alive_interval(KEEP_ALIVE)
+            .keep_alive_timeout(KEEP_ALIVE)
+            .keep_alive_while_idle(true);
+        let channel = endpoint.connect().await.map_err(|error| Failure::Unreachable {
+            url: url.to_owned(),
+            why: last_cause(&error),
+        })?;
+        let client = StudyServiceClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
+        Ok(Self { url: url.to_owned(), client })
+    }
+
+    /// Creates a study.
+    pub async fn create(&mut self, spec: StudySpec) -> Result<Study, Failure> {
+        let request_id = Uuid::new_v4().to_string();
+        let asked = request(CreateStudyRequest { spec: Some(spec), request_id });
+        let answer = self.client.create_study(asked).await.map_err(|s| self.failure(s))?;
+        given(answer.into_inner().study, "study")
+    }
+
+    /// One study.
+    pub async fn study(&mut self, name: &str) -> Result<Study, Failure> {
+        let asked = request(GetStudyRequest { name: name.to_owned() });
+        let answer = self.client.get_study(asked).await.map_err(|s| self.failure(s))?;
+        given(answer.into_inner().study, "study")
+    }
+
+    /// All studies, newest first.
+    pub async fn studies(&mut self) -> Result<Vec<Study>, Failure> {
+        let asked = request(ListStudiesRequest {});
+        let answer = self.client.list_studies(asked).await.map_err(|s| self.failure(s))?;
+        Ok(answer.into_inner().studies)
+    }
+
+    /// Stops handing out a study's trials.
+    pub async fn pause(&mut self, name: &str) -> Result<Study, Failure> {
+        let asked = request(PauseStudyRequest { name: name.to_owned() });
+        let answer = self.client.pause_study(asked).await.map_err(|s| self.failure(s))?;
+        given(answer.into_inner().study, "study")
+    }
+
+    /// Hands them out again.
+    pub async fn resume(&mut self, name: &str) -> Result<Study, Failure> {
+        let asked = request(ResumeStudyRequest { name: name.to_owned() });
+        let answer = self.client.resume_study(asked).await.map_err(|s| self.failure(s))?;
+        given(answer.into_inner().study, "study")
+    }
+
+    /// Ends a study for good.
+    pub async fn cancel(&mut self, name: &str) -> Result<Study, Failure> {
+        let asked = request(CancelStudyRequest { name: name.to_owned() });
+        let answer = self.client.cancel_study(asked).await.map_err(|s| self.failure(s))?;
+        given(answer.into_inner().study, "study")
+    }
+
+    /// All trials of a study by number, page after page.
+    pub async fn trials(&mut self, study: &str) -> Result<Vec<Trial>, Failure> {
+        let mut trials: Vec<Trial> = Vec::new();
+        loop {
+            let from_number = trials.last().map_or(0, |trial| trial.number + 1);
+            let asked = ListTrialsRequest { study: study.to_owned(), from_number, limit: PAGE };
+            let asked = request(asked);
+            let answer = self.client.list_trials(asked).await.map_err(|s| self.failure(s))?;
+            let page = answer.into_inner().trials;
+            let is_last = page.len() < PAGE as usize;
+            trials.extend(page);
+            if is_last {
+                return Ok(trials);
+            }
+        }
+    }
+
+    /// One trial.
+    pub async fn trial(&mut self, study: &str, number: u32) -> Result<Trial, Failure> {
+        let asked = request(GetTrialRequest { study: study.to_owned(), number });
+        let answer = self.client.get_trial(asked).await.map_err(|s| self.failure(s))?;
+        given(answer.into_inner().trial, "trial")
+    }
+
+    /// Adds a point that a person chose.
+    pub async fn enqueue(&mut self, study: &str, point: Point) -> Result<Trial, Failure> {
+        let request_id = Uuid::new_v4().to_string();
+        let points = vec![point];
+        let asked = EnqueueTrialsRequest { study: study.to_owned(), points, request_id };
+        let asked = request(asked);
+        let answer = self.client.enqueue_trials(asked).await.map_err(|s| self.failure(s))?;
+        given(answer.into_inner().trials.pop(), "trial")
+    }
+
+    /// A study as it changes. Without a limit on time: it lasts as long as the study.
+    pub async fn watch(&mut self, name: &str) -> Result<Streaming<WatchStudyResponse>, Failure> {
+        let asked = WatchStudyRequest { name: name.to_owned() };
+        let answer = self.client.watch_study(asked).await.map_err(|s| self.failure(s))?;
+        Ok(answer.into_inner())
+    }
+
+    /// What a refusal means for a person.
+    pub fn failure(&self, status: Status) -> Failure {
+        let message = status.message().to_owned();
+        match status.code() {
+            Code::InvalidArgument | Code::OutOfRange => Failure::Invalid(message),
+            Code::NotFound => Failure::NotFound(message),
+            Code::AlreadyExists | Code::FailedPrecondition | Code::Aborted => {
+                Failure::Conflict(message)
+            }
+            // tonic reports its own time limit as CANCELLED, and a connection that broke in the
+            // middle of an answer as UNKNOWN with a cause of its own.
+            Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => {
+                self.unreachable(status)
+            }
+            Code::Unknown if std::error::Error::source(&status).is_some() => {
+                self.unreachable(status)
+            }
+            code => Failure::Other(anyhow::anyhow!(
+                "the coordinator at {} failed ({code:?}): {message}",
+                self.url
+            )),
+        }
+    }
+
+    fn unreachable(&self, status: Status) -> Failure {
+        let why = match std::error::Error::source(&status) {
+            Some(cause) => last_cause(cause),
+            None => status.message().to_owned(),
+        };
+        Failure::Unreachable { url: self.url.clone(), why }
+    }
+}
+
+fn request<T>(message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.set_timeout(ANSWER_WITHIN);
+    request
+}
+
+fn given<T>(part: Option<T>, what: &str) -> Result<T, Failure> {
+    part.ok_or_else(|| Failure::Other(anyhow::anyhow!("the coordinator's answer has no {what}")))
+}
+
+/// The innermost cause, which is the one that says something: "connection refused".
+fn last_cause(error: &dyn std::error::Error) -> String {
+    let mut last = error;
+    while let Some(cause) = last.source() {
+        last = cause;
+    }
+    last.to_string()
+}

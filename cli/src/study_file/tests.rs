@@ -1,0 +1,206 @@
+use proto::v1::parameter::Domain;
+
+use super::*;
+
+const STUDIES: [(&str, &str); 4] = [
+    ("case-one", include_str!("../../../studies/case-one.toml")),
+    ("case-two", include_str!("../../../studies/case-two.toml")),
+    ("digits", include_str!("../../../studies/digits.toml")),
+    ("fashion-mnist", include_str!("../../../studies/fashion-mnist.toml")),
+];
+
+const GOOD: &str = r#"name = "s"
+max_trials = 3
+[objective]
+kind = "whetstone"
+dataset = "digits"
+[objective.fixed]
+epochs = 4
+[[parameter]]
+name = "noise_location"
+categorical = ["none", "after_dense"]
+[[parameter]]
+name = "noise_std"
+float = [0.1, 0.5]
+scale = "log"
+default = 0.2
+when = { parameter = "noise_location", in = ["after_dense"] }
+"#;
+
+fn spec(text: &str) -> StudySpec {
+    parse(text, "s.toml", &Overrides::default()).unwrap()
+}
+
+fn error(text: &str) -> String {
+    parse(text, "s.toml", &Overrides::default()).unwrap_err().to_string()
+}
+
+/// The error after one replacement in a good file.
+fn error_with(old: &str, new: &str) -> String {
+    assert!(GOOD.contains(old));
+    error(&GOOD.replacen(old, new, 1))
+}
+
+fn preset(name: &str) -> StudySpec {
+    let (_, text) = STUDIES.iter().find(|(stem, _)| *stem == name).unwrap();
+    spec(text)
+}
+
+#[test]
+fn every_preset_is_in_order_and_named_like_its_file() {
+    for (name, _) in STUDIES {
+        assert_eq!(preset(name).name, name);
+    }
+}
+
+#[test]
+fn the_papers_spaces_have_as_many_points_as_the_paper_says() {
+    let one = preset("case-one");
+    assert_eq!(size(one.space.as_ref().unwrap()), Some(256));
+    assert_eq!((one.max_trials, one.start_points), (15, 2));
+    let two = preset("case-two");
+    assert_eq!(two.space.as_ref().unwrap().parameters.len(), 22);
+    assert_eq!(size(two.space.as_ref().unwrap()), Some(398_131_200));
+    assert_eq!((two.max_trials, two.start_points), (30, 2));
+}
+
+#[test]
+fn every_corner_of_every_preset_is_a_recipe() {
+    use proto::v1::value::Kind as K;
+    use serde_json::Value as Json;
+    let json = |value: &Value| match value.kind.clone().unwrap() {
+        K::Boolean(b) => Json::from(b),
+        K::Integer(n) => Json::from(n),
+        K::Number(x) => Json::from(x),
+        K::Text(name) => Json::from(name),
+    };
+    for (name, _) in STUDIES {
+        let spec = preset(name);
+        let Some(Kind::Whetstone(objective)) = spec.objective.unwrap().kind else { panic!() };
+        let base: std::collections::BTreeMap<String, Json> =
+            objective.fixed.iter().map(|(key, value)| (key.clone(), json(value))).collect();
+        recipe::Recipe::from_parameters(&base).unwrap();
+        for parameter in spec.space.unwrap().parameters {
+            let options: Vec<Json> = match parameter.domain.unwrap() {
+                Domain::Ordinal(d) => d.values.into_iter().map(Json::from).collect(),
+                Domain::Categorical(d) => d.choices.into_iter().map(Json::from).collect(),
+                Domain::Bool(_) => vec![Json::from(false), Json::from(true)],
+                Domain::Int(d) => vec![Json::from(d.low), Json::from(d.high)],
+                Domain::Float(d) => vec![Json::from(d.low), Json::from(d.high)],
+            };
+            for option in options {
+                let mut point = base.clone();
+                point.insert(parameter.name.clone(), option);
+                let made = recipe::Recipe::from_parameters(&point);
+                assert!(made.is_ok(), "{name}: {:?}", made.unwrap_err());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_good_file_means_what_it_says() {
+    let spec = spec(GOOD);
+    let parameters = &spec.space.as_ref().unwrap().parameters;
+    let Some(Domain::Float(range)) = &parameters[1].domain else { panic!() };
+    assert_eq!((range.low, range.high), (0.1, 0.5));
+    assert_eq!(range.scale(), proto::v1::Scale::Log);
+    let condition = parameters[1].condition.as_ref().unwrap();
+    assert_eq!(condition.parameter, "noise_location");
+    assert_eq!(crate::value::text(&condition.values[0]), "after_dense");
+    let Some(Kind::Whetstone(objective)) = spec.objective.unwrap().kind else { panic!() };
+    assert_eq!(objective.metric, "binary_accuracy");
+    assert_eq!(crate::value::text(&objective.fixed["epochs"]), "4");
+}
+
+#[test]
+fn the_command_line_wins_over_the_file() {
+    let overrides =
+        Overrides { name: Some("other".to_owned()), max_trials: Some(7), seed: Some(u64::MAX) };
+    let spec = parse(&GOOD.replace("name = \"s\"\n", ""), "s.toml", &overrides).unwrap();
+    assert_eq!((spec.name.as_str(), spec.max_trials, spec.seed), ("other", 7, u64::MAX));
+}
+
+#[test]
+fn an_unknown_key_is_named_with_its_line_and_what_is_allowed() {
+    let text = error_with("max_trials = 3", "max_trails = 3");
+    assert!(text.starts_with("s.toml:2: unknown field `max_trails`, expected one of"), "{text}");
+    assert!(text.contains("`max_trials`"), "{text}");
+    let text = error_with("scale = \"log\"", "scael = \"log\"");
+    assert!(text.starts_with("s.toml:14: unknown field `scael`"), "{text}");
+    let text = error_with("dataset =", "data =");
+    assert!(text.starts_with("s.toml:5: unknown field `data`"), "{text}");
+}
+
+#[test]
+fn a_wrong_type_is_named_with_its_line_and_key() {
+    let text = error_with("max_trials = 3", "max_trials = \"3\"");
+    assert!(text.starts_with("s.toml:2: `max_trials`: invalid type"), "{text}");
+    let text = error_with("max_trials = 3", "max_trials = -3");
+    assert!(text.starts_with("s.toml:2: `max_trials`: invalid value"), "{text}");
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    assert!(error_with("name = \"s\"\n", "").contains("`name` is missing"));
+    assert!(error_with("max_trials = 3\n", "").contains("`max_trials` is missing"));
+    assert!(error_with("dataset = \"digits\"\n", "").starts_with("s.toml:3: `dataset` is missing"));
+    assert!(error("name = \"s\"\nmax_trials = 1\n").contains("missing field `objective`"));
+    let bare = "name=\"s\"\nmax_trials=1\n[objective]\nkind=\"external\"\n";
+    assert!(error(bare).contains("there is no [[parameter]]"));
+}
+
+#[test]
+fn every_bad_value_gets_one_line_that_says_what_would_be_right() {
+    let float = "float = [0.1, 0.5]";
+    let cases = [
+        ("max_trials = 3", "max_trials = 0", "s.toml:2: `max_trials` = 0 must be from 1 to"),
+        ("name = \"s\"", "name = \"-s\"", "s.toml:1: `name` = \"-s\" must start with"),
+        ("\"whetstone\"", "\"wetstone\"", "s.toml:4: `kind` = \"wetstone\" is unknown"),
+        ("\"digits\"", "\"digit\"", "\"digits\", \"mnist\""),
+        ("epochs = 4", "epochs = [4]", "s.toml:7: `epochs` must be a number"),
+        ("epochs = 4", "noise_std = 4", "s.toml:7: `noise_std` is both fixed and searched"),
+        ("kind =", "labels = { a = \"b\" }\nkind =", "`labels` belongs to an objective of kind"),
+        ("noise_std", "Noise", "s.toml:12: parameter `Noise`: the name must be lower-case"),
+        ("name = \"noise_std\"", "name = \"noise_location\"", "another of this name above"),
+        (float, "", "parameter `noise_std`: needs exactly one of `ordinal`"),
+        (float, "float = [0.1, 0.5]\nint = [1, 2]", "has both `float` and `int`"),
+        (float, "float = [0.5, 0.1]", "s.toml:13: parameter `noise_std`: `float` must be two"),
+        (float, "float = [0.1]", "[low, high]"),
+        (float, "float = [0.0, 0.5]", "must begin above 0, because the scale is \"log\""),
+        (float, "int = [0, 5]", "must begin above 0"),
+        (float, "int = [5, 4]", "the lower number first"),
+        (float, "ordinal = [0.1]", "`scale` goes with `float` or `int`, not `ordinal`"),
+        ("float = [0.1, 0.5]\nscale = \"log\"", "ordinal = [1, 1]", "rise strictly"),
+        ("float = [0.1, 0.5]\nscale = \"log\"", "ordinal = []", "1 to 1024 numbers"),
+        ("float = [0.1, 0.5]\nscale = \"log\"", "bool = false", "`bool` must be true"),
+        ("scale = \"log\"", "scale = \"cubic\"", "`scale` = \"cubic\" is unknown"),
+        ("[\"none\", \"after_dense\"]", "[\"none\", \"none\"]", "lists \"none\" twice"),
+        ("default = 0.2", "default = 2", "`default` must be one of 0.1 to 0.5, by ratios, not 2"),
+        ("parameter = \"noise_location\"", "parameter = \"x\"", "no parameter above has that name"),
+        ("in = [\"after_dense\"]", "in = [\"before\"]", "must be one of none, after_dense, not"),
+        ("in = [\"after_dense\"]", "in = []", "must list one or more values"),
+        ("max_trials = 3", "max_trials = 3\nalgorithm = \"grid\"", "a grid has no points on"),
+        (
+            "max_trials = 3",
+            "max_trials = 3\nalgorithm = \"gp\"",
+            "\"gaussian_process\", \"random\"",
+        ),
+        ("max_trials = 3", "max_trials = 3\ndirection = \"up\"", "\"maximize\" or \"minimize\""),
+    ];
+    for (old, new, expected) in cases {
+        let text = error_with(old, new);
+        assert!(text.contains(expected), "for `{new}`: {text}");
+        assert!(!text.contains('\n'), "{text}");
+    }
+}
+
+#[test]
+fn a_space_too_large_to_count_or_infinite_has_no_size() {
+    assert_eq!(size(spec(GOOD).space.as_ref().unwrap()), None);
+    let wide = "name=\"s\"\nmax_trials=1\n[objective]\nkind=\"external\"\n".to_owned()
+        + &(0..3)
+            .map(|i| format!("[[parameter]]\nname=\"p{i}\"\nint=[{}, {}]\n", i64::MIN, i64::MAX))
+            .collect::<String>();
+    assert_eq!(size(spec(&wide).space.as_ref().unwrap()), None);
+}

@@ -1,0 +1,122 @@
+//! A worker's slot that does just what the test says.
+
+use std::time::Duration;
+
+use proto::v1::{
+    Capabilities, CompleteRequest, FailRequest, FailureClass, HeartbeatRequest, Lease,
+    LeaseRequest, LeaseResponse, Metric, Point, ReleaseRequest, ReportMetricsRequest, Value,
+    value::Kind, worker_service_client::WorkerServiceClient,
+};
+use tonic::{Status, transport::Channel};
+use uuid::Uuid;
+
+/// A worker with one slot. Cloning it gives the same worker, as after a lost answer.
+#[derive(Clone)]
+pub struct Hand {
+    client: WorkerServiceClient<Channel>,
+    worker_id: Uuid,
+}
+
+impl Hand {
+    /// A new worker that evaluates external and Whetstone objectives.
+    pub fn new(client: WorkerServiceClient<Channel>) -> Self {
+        Self { client, worker_id: Uuid::new_v4() }
+    }
+
+    /// The same worker at another coordinator.
+    pub fn at(&self, client: WorkerServiceClient<Channel>) -> Self {
+        Self { client, worker_id: self.worker_id }
+    }
+
+    /// One Lease call that waits so long.
+    pub async fn ask(&mut self, wait: Duration) -> Result<LeaseResponse, Status> {
+        let request = LeaseRequest {
+            worker_id: self.worker_id.to_string(),
+            slot: 0,
+            capabilities: Some(Capabilities {
+                objectives: vec!["external".into(), "whetstone".into()],
+                label: "hand".into(),
+                device: "cpu".into(),
+                ..Default::default()
+            }),
+            wait: Some(wait.try_into().expect("a short wait")),
+        };
+        self.client.lease(request).await.map(tonic::Response::into_inner)
+    }
+
+    /// A lease that there must be.
+    pub async fn lease(&mut self) -> Lease {
+        let answer = self.ask(Duration::from_secs(10)).await.expect("is answered");
+        answer.lease.expect("there is a trial")
+    }
+
+    /// That there is no lease to be had now.
+    pub async fn finds_nothing(&mut self) {
+        let answer = self.ask(Duration::ZERO).await.expect("is answered");
+        assert_eq!(answer.lease, None);
+    }
+
+    /// Completes with a value; `true` if that had been recorded before.
+    pub async fn complete(&mut self, lease: &Lease, value: f64) -> Result<bool, Status> {
+        let request =
+            CompleteRequest { r#ref: lease.r#ref.clone(), value, measurements: [].into() };
+        Ok(self.client.complete(request).await?.into_inner().duplicate)
+    }
+
+    /// Fails; `true` if the trial will be tried again.
+    pub async fn fail(&mut self, lease: &Lease, class: FailureClass) -> Result<bool, Status> {
+        let request = FailRequest {
+            r#ref: lease.r#ref.clone(),
+            failure_class: class.into(),
+            detail: "as the test says".into(),
+        };
+        Ok(self.client.fail(request).await?.into_inner().retried)
+    }
+
+    /// Gives the trial back.
+    pub async fn release(&mut self, lease: &Lease) -> Result<(), Status> {
+        let request = ReleaseRequest { r#ref: lease.r#ref.clone(), reason: "drain".into() };
+        self.client.release(request).await.map(drop)
+    }
+
+    /// Beats; answers the directive.
+    pub async fn beat(&mut self, lease: &Lease, progress: f64) -> Result<i32, Status> {
+        let request = HeartbeatRequest { r#ref: lease.r#ref.clone(), progress };
+        Ok(self.client.heartbeat(request).await?.into_inner().directive)
+    }
+
+    /// Reports one metric of one epoch.
+    pub async fn report(
+        &mut self,
+        lease: &Lease,
+        step: u32,
+        name: &str,
+        value: f64,
+    ) -> Result<(), Status> {
+        let metrics = vec![Metric { step, name: name.into(), value }];
+        let request = ReportMetricsRequest { r#ref: lease.r#ref.clone(), metrics };
+        self.client.report_metrics(request).await.map(drop)
+    }
+
+    /// Works alone until there is nothing left; says how many trials it completed.
+    pub async fn work(&mut self, objective: impl Fn(&Point) -> f64) -> usize {
+        let mut done = 0;
+        loop {
+            let answer = self.ask(Duration::from_secs(5)).await.expect("is answered");
+            let Some(lease) = answer.lease else { return done };
+            let value = objective(lease.point.as_ref().expect("a lease has a point"));
+            assert!(!self.complete(&lease, value).await.expect("is recorded"));
+            done += 1;
+        }
+    }
+}
+
+/// A parameter's value as a number: switches as 0 and 1.
+pub fn number(point: &Point, name: &str) -> f64 {
+    match point.values.get(name) {
+        Some(Value { kind: Some(Kind::Number(number)) }) => *number,
+        Some(Value { kind: Some(Kind::Integer(whole)) }) => *whole as f64,
+        Some(Value { kind: Some(Kind::Boolean(on)) }) => f64::from(u8::from(*on)),
+        other => panic!("parameter `{name}` is {other:?}"),
+    }
+}

@@ -1,0 +1,186 @@
+//! A database and coordinators on it.
+
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError, Weak},
+    time::Duration,
+};
+
+use coordinator::config::{Database, LogFormat, Serve};
+use embedded_postgres::Server;
+use proto::v1::{
+    CreateStudyRequest, GetStudyRequest, ListTrialsRequest, Study, StudySpec, Trial,
+    study_service_client::StudyServiceClient, worker_service_client::WorkerServiceClient,
+};
+use sqlx::PgPool;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Channel;
+use uuid::Uuid;
+
+use crate::Hand;
+
+/// One server for the tests that run at the same time; the last of them stops it.
+struct Shared {
+    server: Server,
+    _folder: tempfile::TempDir,
+}
+
+static SHARED: Mutex<Weak<Shared>> = Mutex::new(Weak::new());
+
+fn shared() -> Arc<Shared> {
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(shared) = shared.upgrade() {
+        return shared;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let server = Server::open(&folder.path().join("data")).expect("a private Postgres");
+    let fresh = Arc::new(Shared { server, _folder: folder });
+    *shared = Arc::downgrade(&fresh);
+    fresh
+}
+
+/// A database of its own, and how to reach it.
+pub struct Town {
+    /// Connections for looking at what happened.
+    pub pool: PgPool,
+    url: String,
+    _shared: Arc<Shared>,
+}
+
+impl Town {
+    /// A fresh database with the schema, and nobody in it.
+    pub async fn new() -> Self {
+        let shared = tokio::task::spawn_blocking(shared).await.expect("starts");
+        let name = format!("town_{}", Uuid::new_v4().simple());
+        let (before, after) =
+            shared.server.url().split_once("/strop?").map(both).expect("the URL names `strop`");
+        let admin = PgPool::connect(&shared.server.url()).await.expect("connects");
+        sqlx::query(sqlx::AssertSqlSafe(format!("create database {name}")))
+            .execute(&admin)
+            .await
+            .expect("creates a database");
+        admin.close().await;
+        let url = format!("{before}/{name}?{after}");
+        let pool = PgPool::connect(&url).await.expect("connects");
+        migrations::MIGRATOR.run(&pool).await.expect("migrates");
+        Self { pool, url, _shared: shared }
+    }
+
+    /// A coordinator that serves this database, with leases of a minute.
+    pub async fn coordinator(&self) -> Coordinator {
+        self.coordinator_with(60).await
+    }
+
+    /// A coordinator with leases of so many seconds and a reaper that looks every second.
+    pub async fn coordinator_with(&self, lease_seconds: u32) -> Coordinator {
+        let config = Serve {
+            database: Database {
+                database_url: Some(self.url.clone()),
+                database_url_file: None,
+                data_dir: PathBuf::from("/nonexistent"),
+            },
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            insecure_bind: false,
+            lease_seconds,
+            reaper_seconds: 1,
+            log_format: LogFormat::Text,
+        };
+        let stop = CancellationToken::new();
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let task = tokio::spawn(coordinator::serve::serve(config, stop.clone(), |address| {
+            tell.send(address).expect("the test waits");
+        }));
+        let address = told.await.expect("the coordinator serves");
+        let channel = Channel::from_shared(format!("http://{address}"))
+            .expect("a URL")
+            .connect()
+            .await
+            .expect("connects");
+        Coordinator { channel, address, stop, task }
+    }
+
+    /// Moves every lease's expiry into the past: time is the database's, so a test moves the lease
+    /// and not the clock.
+    pub async fn let_every_lease_lapse(&self) {
+        sqlx::query("update lease set expires_at = clock_timestamp() - interval '1 second'")
+            .execute(&self.pool)
+            .await
+            .expect("moves the leases");
+    }
+
+    /// One number out of the database.
+    pub async fn number(&self, query: &'static str) -> i64 {
+        sqlx::query_scalar(query).fetch_one(&self.pool).await.expect(query)
+    }
+
+    /// Waits until a query gives a number, for at most 30 s.
+    pub async fn until(&self, query: &'static str, wanted: i64) {
+        for _ in 0..600 {
+            if self.number(query).await == wanted {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("{query} is {} after 30 s, not {wanted}", self.number(query).await);
+    }
+}
+
+fn both((before, after): (&str, &str)) -> (String, String) {
+    (before.to_owned(), after.to_owned())
+}
+
+/// One replica.
+pub struct Coordinator {
+    /// A connection to it.
+    pub channel: Channel,
+    /// Where it listens.
+    pub address: SocketAddr,
+    stop: CancellationToken,
+    task: JoinHandle<anyhow::Result<()>>,
+}
+
+impl Coordinator {
+    /// People's verbs.
+    pub fn studies(&self) -> StudyServiceClient<Channel> {
+        StudyServiceClient::new(self.channel.clone()).max_decoding_message_size(16 << 20)
+    }
+
+    /// Workers' verbs.
+    pub fn leases(&self) -> WorkerServiceClient<Channel> {
+        WorkerServiceClient::new(self.channel.clone())
+    }
+
+    /// A worker's slot, of a worker of its own.
+    pub fn hand(&self) -> Hand {
+        Hand::new(self.leases())
+    }
+
+    /// Creates a study.
+    pub async fn create(&self, spec: StudySpec) -> Study {
+        let request = CreateStudyRequest { spec: Some(spec), request_id: String::new() };
+        let response = self.studies().create_study(request).await.expect("creates a study");
+        response.into_inner().study.expect("answers with the study")
+    }
+
+    /// A study as it stands.
+    pub async fn study(&self, name: &str) -> Study {
+        let request = GetStudyRequest { name: name.to_owned() };
+        let response = self.studies().get_study(request).await.expect("reads the study");
+        response.into_inner().study.expect("answers with the study")
+    }
+
+    /// The first 1,000 trials of a study.
+    pub async fn trials(&self, name: &str) -> Vec<Trial> {
+        let request = ListTrialsRequest { study: name.to_owned(), from_number: 0, limit: 0 };
+        let response = self.studies().list_trials(request).await.expect("lists the trials");
+        response.into_inner().trials
+    }
+
+    /// Stops it as SIGTERM would, and waits.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.task.await.expect("does not panic").expect("stops cleanly");
+    }
+}

@@ -1,0 +1,18 @@
+//! The whole system, one file of stories a subject.
+
+#[path = "system/bad_input.rs"]
+mod bad_input;
+#[path = "system/house.rs"]
+mod house;
+#[path = "system/killed.rs"]
+mod killed;
+#[path = "system/many_askers.rs"]
+mod many_askers;
+#[path = "system/one_trial.rs"]
+mod one_trial;
+#[path = "system/replay.rs"]
+mod replay;
+#[path = "system/steering.rs"]
+mod steering;
+#[path = "system/views.rs"]
+mod views;

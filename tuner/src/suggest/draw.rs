@@ -1,0 +1,95 @@
+//! The ways to a point that is not taken.
+
+use std::collections::HashSet;
+
+use super::Exhausted;
+use crate::acquisition::maximise::maximise;
+use crate::design;
+use crate::gp::Posterior;
+use crate::history::History;
+use crate::space::{Key, Space, UnitPoint};
+use crate::stream::{Purpose, Stream};
+
+/// Later points of the Sobol sequence that are tried for one that is taken.
+const SOBOL_TRIES: u32 = 16;
+/// Uniform draws that are tried before the points are gone through one by one.
+const UNIFORM_TRIES: u32 = 64;
+/// Uniform draws in a space that cannot be gone through, because a float is in it.
+const UNIFORM_TRIES_FLOAT: u32 = 10_000;
+
+/// One trial's draw among the points that are free.
+pub(super) struct Draw<'a> {
+    space: &'a Space,
+    taken: HashSet<Key>,
+    seed: u64,
+    number: u32,
+}
+
+impl<'a> Draw<'a> {
+    /// Everything observed, pending, failed or taken is not free.
+    pub(super) fn new(space: &'a Space, history: &History, seed: u64, number: u32) -> Draw<'a> {
+        let observed = history.observed.iter().map(|observation| &observation.point);
+        let others = history.taken.iter().chain(&history.pending).chain(&history.failed);
+        let taken = observed.chain(others).map(|point| space.key(point)).collect();
+        Draw { space, taken, seed, number }
+    }
+
+    /// The free point of largest expected improvement.
+    pub(super) fn acquisition(&self, believer: &Posterior) -> Result<UnitPoint, Exhausted> {
+        let mut stream = Stream::new(self.seed, u64::from(self.number), Purpose::Search);
+        let best = believer.incumbent();
+        match maximise(self.space, believer, best, &self.taken, &mut stream) {
+            Some(point) => Ok(point),
+            None => self.uniform(),
+        }
+    }
+
+    /// The Sobol point of this number, or the next that is free.
+    pub(super) fn sobol(&self) -> Result<UnitPoint, Exhausted> {
+        let indices = (0..SOBOL_TRIES).map(|i| self.number.wrapping_add(i));
+        let mut points = indices.map(|index| design::sobol(self.space, self.seed, index));
+        points.find(|point| self.is_free(point)).map_or_else(|| self.uniform(), Ok)
+    }
+
+    /// A uniform draw, or the next free point in order.
+    pub(super) fn uniform(&self) -> Result<UnitPoint, Exhausted> {
+        let mut stream = Stream::new(self.seed, u64::from(self.number), Purpose::Uniform);
+        let tries = match self.space.distinct() {
+            Some(_) => UNIFORM_TRIES,
+            None => UNIFORM_TRIES_FLOAT,
+        };
+        for _ in 0..tries {
+            let point = design::uniform(self.space, &mut stream);
+            if self.is_free(&point) {
+                return Ok(point);
+            }
+        }
+        let distinct = self.space.distinct().ok_or(Exhausted)?;
+        self.next_free(stream.below_u128(distinct), distinct)
+    }
+
+    /// The grid's point of this number, or the next that is free.
+    pub(super) fn grid(&self) -> Result<UnitPoint, Exhausted> {
+        match self.space.distinct() {
+            Some(distinct) => self.next_free(u128::from(self.number) % distinct, distinct),
+            // Refused by `Options::check`; a space-filling point is the nearest to a grid here.
+            None => self.sobol(),
+        }
+    }
+
+    /// The first free point from `first` on, around the end if need be.
+    fn next_free(&self, first: u128, distinct: u128) -> Result<UnitPoint, Exhausted> {
+        // One more than are taken must include a free one, if there is any.
+        let looks = distinct.min(self.taken.len() as u128 + 1);
+        let ranks = (0..looks).map(|i| {
+            let to_end = distinct - first;
+            if i < to_end { first + i } else { i - to_end }
+        });
+        let mut points = ranks.filter_map(|rank| self.space.nth(rank));
+        points.find(|point| self.is_free(point)).ok_or(Exhausted)
+    }
+
+    fn is_free(&self, point: &UnitPoint) -> bool {
+        !self.taken.contains(&self.space.key(point))
+    }
+}

@@ -1,0 +1,117 @@
+//! [`Evaluate`]: what is done with a lease, and how that can end. The slot knows no more of it.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use proto::v1;
+
+use crate::halt::Halt;
+use crate::progress::Progress;
+
+/// Evaluates the point of a lease: a Whetstone training, or whatever a test says.
+///
+/// It runs on a thread of its own, tells its [`Progress`], and ends with [`Failure::Stopped`] soon
+/// after the [`Halt`] is raised. It may panic.
+pub type Evaluate = dyn Fn(&v1::Lease, &Progress, &Halt) -> Result<Measured, Failure> + Send + Sync;
+
+/// What an evaluation measured.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measured {
+    /// The objective's value, in its own unit.
+    pub value: f64,
+    /// Everything else, by name; at most 100 numbers.
+    pub measurements: BTreeMap<String, f64>,
+}
+
+/// Why an evaluation ended without a value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// The halt was raised; it knows why.
+    #[error("stopped on request")]
+    Stopped,
+    /// The point or the objective cannot be evaluated at all.
+    #[error("{0}")]
+    UserError(String),
+    /// The loss became NaN or infinite, or the value is not a finite number.
+    #[error("{0}")]
+    NotANumber(String),
+    /// The data set is missing or damaged on this worker.
+    #[error("{0}")]
+    Data(String),
+    /// The code broke: a panic, or an error that no input should cause.
+    #[error("{0}")]
+    Broken(String),
+}
+
+impl Failure {
+    /// What the coordinator is told.
+    pub fn class(&self) -> v1::FailureClass {
+        match self {
+            // It is given back and not reported; the wire has no class for it.
+            Failure::Stopped => v1::FailureClass::Unspecified,
+            Failure::UserError(_) => v1::FailureClass::UserError,
+            Failure::NotANumber(_) => v1::FailureClass::Nan,
+            Failure::Data(_) => v1::FailureClass::Data,
+            Failure::Broken(_) => v1::FailureClass::Panic,
+        }
+    }
+
+    /// Whether it may be this machine's fault, so that the next trial may fail as well.
+    pub fn is_local(&self) -> bool {
+        matches!(self, Failure::Data(_) | Failure::Broken(_))
+    }
+}
+
+/// Evaluates, and turns a panic and a value that is no number into failures.
+pub fn evaluate(
+    evaluate: &Evaluate,
+    lease: &v1::Lease,
+    progress: &Progress,
+    halt: &Halt,
+) -> Result<Measured, Failure> {
+    // Nothing that the closure could leave half-changed is used again but its progress, which
+    // holds whole numbers only.
+    let measured = catch_unwind(AssertUnwindSafe(|| evaluate(lease, progress, halt)))
+        .unwrap_or_else(|panic| Err(Failure::Broken(format!("panicked: {}", message(&*panic)))))?;
+    let named = measured.measurements.iter().map(|(name, x)| (name.as_str(), *x));
+    for (name, x) in std::iter::once(("value", measured.value)).chain(named) {
+        if !x.is_finite() {
+            return Err(Failure::NotANumber(format!("the measured `{name}` is {x}")));
+        }
+    }
+    Ok(measured)
+}
+
+fn message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(with: &Evaluate) -> Result<Measured, Failure> {
+        evaluate(with, &v1::Lease::default(), &Progress::new(), &Halt::new())
+    }
+
+    #[test]
+    fn a_panic_is_a_failure_that_keeps_its_message() {
+        let broken = outcome(&|_, _, _| panic!("index {} is out of range", 7));
+        assert_eq!(broken, Err(Failure::Broken("panicked: index 7 is out of range".into())));
+    }
+
+    #[test]
+    fn a_value_that_is_no_number_is_never_reported_as_one() {
+        let measured = |value, loss| {
+            outcome(&move |_, _, _| {
+                let measurements = [("loss".to_owned(), loss)].into();
+                Ok(Measured { value, measurements })
+            })
+        };
+        assert!(matches!(measured(f64::NAN, 1.0), Err(Failure::NotANumber(_))));
+        assert!(matches!(measured(0.5, f64::INFINITY), Err(Failure::NotANumber(_))));
+        assert!(measured(0.5, 1.0).is_ok());
+    }
+}

@@ -1,0 +1,173 @@
+//! One Whetstone trial, really trained: what it measures, tells and refuses.
+
+use std::collections::BTreeMap;
+
+use proto::v1;
+use proto::v1::{objective, value};
+use worker::datasets::Datasets;
+use worker::evaluation::{Failure, Measured};
+use worker::halt::{Halt, Why};
+use worker::progress::Progress;
+use worker::trial::evaluate;
+
+type Values = BTreeMap<String, v1::Value>;
+
+fn values<const N: usize>(values: [(&str, value::Kind); N]) -> Values {
+    let value = |kind| v1::Value { kind: Some(kind) };
+    values.into_iter().map(|(name, kind)| (name.to_owned(), value(kind))).collect()
+}
+
+/// A network so small that an epoch takes a moment.
+fn small() -> Values {
+    use value::Kind::{Boolean, Integer, Number, Text};
+    values([
+        ("epochs", Integer(20)),
+        ("epoch_policy", Text("fixed".into())),
+        ("optimizer", Text("rmsprop".into())),
+        ("sharpening_start", Integer(6)),
+        ("sharpening_duration", Integer(1)),
+        ("sharpening_intermission", Integer(0)),
+        ("conv1_filter", Integer(3)),
+        ("conv2_filter", Number(3.0)),
+        ("conv3_filter", Integer(3)),
+        ("conv1_features", Integer(8)),
+        ("conv2_features", Integer(8)),
+        ("conv3_features", Integer(8)),
+        ("dense_units", Integer(16)),
+        ("norm_scale", Boolean(true)),
+    ])
+}
+
+fn whetstone(dataset: &str, metric: &str, fixed: Values) -> v1::WhetstoneObjective {
+    v1::WhetstoneObjective {
+        dataset: dataset.into(),
+        train_images: 640,
+        test_images: 100,
+        metric: metric.into(),
+        fixed,
+    }
+}
+
+fn lease(objective: v1::WhetstoneObjective, point: Values) -> v1::Lease {
+    v1::Lease {
+        objective: Some(v1::Objective { kind: Some(objective::Kind::Whetstone(objective)) }),
+        point: Some(v1::Point { values: point }),
+        seed: 5,
+        ..v1::Lease::default()
+    }
+}
+
+fn outcome(lease: &v1::Lease) -> Result<Measured, Failure> {
+    evaluate(lease, &Datasets::new(None), &Progress::new(), &Halt::new())
+}
+
+fn refusal(objective: v1::WhetstoneObjective, point: Values) -> String {
+    match outcome(&lease(objective, point)) {
+        Err(Failure::UserError(text)) => text,
+        other => panic!("not refused as the user's error: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_trial_learns_and_tells_every_epoch() {
+    let rate = values([("learning_rate", value::Kind::Number(0.003))]);
+    let lease = lease(whetstone("digits", "", small()), rate);
+    let progress = Progress::new();
+    let measured = evaluate(&lease, &Datasets::new(None), &progress, &Halt::new()).unwrap();
+
+    let of = |name| measured.measurements[name];
+    assert_eq!(measured.value, of("binary_accuracy"));
+    assert!(measured.value > 0.3, "three times chance: {measured:?}");
+    assert_eq!(of("sharpening_finished"), 1.0);
+    assert_eq!(of("soft_accuracy"), of("binary_accuracy"), "nothing is soft any more");
+    assert!(of("train_seconds") > 0.0 && of("parameters") > 0.0 && of("multiply_adds") > 0.0);
+
+    // Six epochs soft, one for each of five layers, and one to see that the last is hard.
+    assert_eq!(of("epochs"), 12.0);
+    assert_eq!(progress.done(), 12.0 / 20.0);
+    let told = progress.metrics().take().await;
+    let last: BTreeMap<_, _> = told
+        .iter()
+        .filter(|metric| metric.step == 11)
+        .map(|metric| (metric.name.as_str(), metric.value))
+        .collect();
+    assert_eq!(last["binary_accuracy"], measured.value);
+    assert_eq!((last["sharpness_mean"], last["sharpness_1"], last["sharpness_5"]), (1.0, 1.0, 1.0));
+    for name in ["loss", "train_accuracy", "soft_accuracy", "learning_rate"] {
+        assert!(last.contains_key(name), "{name}");
+        assert_eq!(told.iter().filter(|metric| metric.name == name).count(), 12);
+    }
+}
+
+#[test]
+fn the_same_lease_gives_the_same_value_on_every_attempt() {
+    let mut small = small();
+    small.extend(values([("epochs", value::Kind::Integer(1))]));
+    let trial = lease(whetstone("digits", "soft_accuracy", small), Values::new());
+    let (first, second) = (outcome(&trial).unwrap(), outcome(&trial).unwrap());
+    assert_eq!(first.value, second.value);
+    assert_eq!(first.value, first.measurements["soft_accuracy"]);
+}
+
+#[test]
+fn a_halted_trial_stops_within_an_epoch() {
+    let halt = Halt::new();
+    halt.set(Why::Drain);
+    let progress = Progress::new();
+    let trial = lease(whetstone("digits", "", small()), Values::new());
+    let stopped = evaluate(&trial, &Datasets::new(None), &progress, &halt);
+    assert_eq!(stopped, Err(Failure::Stopped));
+    assert_eq!(progress.done(), 0.0);
+}
+
+#[test]
+fn what_cannot_be_trained_is_the_users_error_and_says_what_is_wrong() {
+    use value::Kind::{Integer, Number};
+    let none = Values::new;
+    let digits = |fixed| whetstone("digits", "", fixed);
+
+    let text = refusal(digits(none()), values([("learning_rte", Number(0.1))]));
+    assert!(text.contains("`learning_rte`") && text.contains("`learning_rate`"), "{text}");
+    let text = refusal(digits(none()), values([("batch_size", Integer(-1))]));
+    assert!(text.contains("`batch_size`"), "{text}");
+    let text = refusal(digits(none()), values([("rho", Number(f64::NAN))]));
+    assert!(text.contains("`rho`"), "{text}");
+    let text = refusal(digits(small()), values([("epochs", Integer(3))]));
+    assert!(text.contains("`epochs` is searched and fixed"), "{text}");
+    let text = refusal(whetstone("digits", "accuracy", none()), none());
+    assert!(text.contains("`accuracy`"), "{text}");
+    let text = refusal(whetstone("letters", "", none()), none());
+    assert!(text.contains("`letters`"), "{text}");
+}
+
+#[test]
+fn a_data_set_without_files_is_this_workers_trouble() {
+    let trial = lease(whetstone("mnist", "", small()), Values::new());
+    let Err(Failure::Data(text)) = outcome(&trial) else { panic!("trained without data") };
+    assert!(text.contains("mnist") && text.contains("--data-folder"), "{text}");
+
+    let folder = tempfile::tempdir().unwrap();
+    let datasets = Datasets::new(Some(folder.path().to_owned()));
+    let missing = evaluate(&trial, &datasets, &Progress::new(), &Halt::new());
+    let Err(Failure::Data(text)) = missing else { panic!("trained without data") };
+    assert!(text.contains("train-images-idx3-ubyte"), "{text}");
+}
+
+#[test]
+fn an_objective_that_a_worker_never_offered_is_left_to_others() {
+    let external = objective::Kind::External(v1::ExternalObjective::default());
+    let objective = Some(v1::Objective { kind: Some(external) });
+    let trial = v1::Lease { objective, ..v1::Lease::default() };
+    assert!(matches!(outcome(&trial), Err(Failure::Broken(_))));
+}
+
+#[test]
+fn a_data_set_is_read_once_and_shared() {
+    let datasets = Datasets::new(None);
+    let first = datasets.get("digits", 64, 0).unwrap();
+    let again = datasets.get("digits", 64, 0).unwrap();
+    let other = datasets.get("digits", 32, 0).unwrap();
+    assert!(std::sync::Arc::ptr_eq(&first, &again));
+    assert_eq!((first.train.len(), other.train.len()), (64, 32));
+    assert_eq!(other.test.len(), 360, "zero means all");
+}
