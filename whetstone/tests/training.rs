@@ -8,7 +8,7 @@ use whetstone::network::{Extent, Network, Plan};
 use whetstone::optim;
 use whetstone::seed::{Purpose, stream};
 use whetstone::sharpen::Sharpness;
-use whetstone::softmax_decode::cross_entropy;
+use whetstone::softmax_decode::{correct, cross_entropy};
 use whetstone::train::{EpochReport, Outcome, Stop, TrainError, train};
 
 fn digits(train: usize, test: usize) -> Dataset {
@@ -179,16 +179,41 @@ fn a_hardened_network_passes_only_zeros_and_ones() {
     }
 }
 
+/// Layer by layer over the whole test part at once.
+fn accuracy_by_hand(network: &Network, data: &Dataset, sharpness: &[Sharpness]) -> f64 {
+    let (mut pixels, mut labels) = (Vec::new(), Vec::new());
+    data.test.gather(&(0..data.test.len()).collect::<Vec<_>>(), &mut pixels, &mut labels);
+    let mut x = Tensor::from_vec(pixels, (labels.len(), 8, 8, 1), &Device::Cpu).unwrap();
+    for (layer, curve) in network.layers.iter().zip(network.curves(sharpness)) {
+        x = layer.activate(&layer.linear(&x).unwrap(), curve).unwrap();
+    }
+    let outputs: Vec<f32> = x.flatten_all().unwrap().to_vec1().unwrap();
+    correct(&network.key, &outputs, &labels) as f64 / labels.len() as f64
+}
+
 #[test]
 fn measuring_leaves_the_network_as_it_was_and_shares_nothing_but_work() {
     let data = digits(64, 200);
-    let (network, ..) = warmed_up(&small(), &data);
+    let recipe = Recipe { conv_norm_momentum: 0.0, dense_norm_momentum: 0.0, ..small() };
+    let (mut network, images, labels) = warmed_up(&recipe, &data);
+    // Some learning, so that the accuracies are not all those of chance.
+    let mut optimizer = optim::Optimizer::new(network.variables(), &recipe).unwrap();
+    let curves = network.curves(&[Sharpness::SOFT; 5]);
+    for update in 1..30 {
+        let mut noise = stream(4, Purpose::Noise, update);
+        let output = network.train_forward(&images, &curves, &mut noise).unwrap();
+        let loss = cross_entropy(&output, &network.key, &labels).unwrap();
+        optimizer.step(&loss.backward().unwrap()).unwrap();
+    }
     let (before, moving) = (bits(&network), network.layers[3].moving.clone());
     let [soft, hard] = [Sharpness::SOFT, Sharpness::HARD];
     let half = [hard, Sharpness::from_host(0.5), soft, soft, soft];
     let both = evaluate(&network, &data, &data.test, &half).unwrap();
     assert_eq!((bits(&network), network.layers[3].moving.clone()), (before, moving));
     // Each alone, without the shared beginning.
+    assert_eq!(both.soft, accuracy_by_hand(&network, &data, &half));
+    assert_eq!(both.binary, accuracy_by_hand(&network, &data, &[hard; 5]));
+    assert_ne!(both.soft, both.binary, "else this test tells nothing apart");
     let hardened = evaluate(&network, &data, &data.test, &[hard; 5]).unwrap();
     assert_eq!(both.binary, hardened.binary);
     assert_eq!(hardened.soft, hardened.binary);
