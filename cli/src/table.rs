@@ -127,7 +127,7 @@ pub fn trials(trials: &[Trial], parameters: &[Parameter], width: u16) -> String 
         .rev()
         .find(|letters| {
             columns.iter().map(|column| column.width(*letters) + 2).sum::<usize>()
-                <= usize::from(width) + 2
+                <= usize::from(width) + 1
         })
         .unwrap_or(LETTERS_MIN);
     let header: Vec<(String, Side)> =
