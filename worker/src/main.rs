@@ -1,5 +1,6 @@
 //! `strop-worker`: command line, device, slots, drain.
 
+use std::io::IsTerminal as _;
 use std::panic::PanicHookInfo;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -140,7 +141,11 @@ fn drain_on_signals(drain: &Drain) -> std::io::Result<()> {
 
 fn start_logs(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal();
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(colours)
+        .with_writer(std::io::stderr);
     match format {
         LogFormat::Text => lines.with_target(false).init(),
         LogFormat::Json => lines.json().init(),

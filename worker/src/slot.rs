@@ -180,7 +180,8 @@ impl Slot {
             .map_err(SlotError::Thread)?;
             let evaluation = self.begin(lease, progress.clone(), halt.clone())?;
             let ended = self.outcome(evaluation, &halt).await;
-            let seconds = begun_at.elapsed().as_secs_f64();
+            // To the millisecond: it is read by people.
+            let seconds = begun_at.elapsed().as_millis() as f64 / 1e3;
 
             // A machine that lacks a data set would else fail a whole study in a minute.
             let pause = match &ended {
