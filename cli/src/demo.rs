@@ -68,6 +68,7 @@ async fn crew(options: &Options, workers: &Workers) -> Result<Option<Crew>, Fail
         data_dir: options.data_dir.clone(),
         // Any free port: nobody else needs to guess it, and the usual one may be taken.
         listen: "127.0.0.1:0".to_owned(),
+        insecure_bind: false,
         workers: workers.clone(),
         until_idle: false,
     };

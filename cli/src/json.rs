@@ -144,14 +144,12 @@ fn value(value: &Value) -> Json {
     }
 }
 
-/// In the order of their names: maps of the wire have none, and an answer should not vary.
-fn numbers(numbers: &std::collections::HashMap<String, f64>) -> Json {
+fn numbers(numbers: &std::collections::BTreeMap<String, f64>) -> Json {
     named(numbers.iter().map(|(name, x)| (name.clone(), json!(x))))
 }
 
 fn named(pairs: impl Iterator<Item = (String, Json)>) -> Json {
-    let sorted: std::collections::BTreeMap<String, Json> = pairs.collect();
-    Json::Object(sorted.into_iter().collect())
+    Json::Object(pairs.collect())
 }
 
 fn without_nulls(json: Json) -> Json {

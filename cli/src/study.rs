@@ -206,9 +206,8 @@ fn summary(study: &Study) -> String {
             )
         }
         Some(Kind::External(e)) => {
-            let mut labels: Vec<String> =
+            let labels: Vec<String> =
                 e.labels.iter().map(|(name, text)| format!("{name}={text}")).collect();
-            labels.sort();
             format!("external, {}", labels.join(", "))
         }
         None => "?".to_owned(),

@@ -7,7 +7,7 @@ mod error;
 mod parameter;
 mod table;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use proto::v1::objective::Kind;
@@ -174,7 +174,7 @@ fn objective(
         if let Some((key, _)) = whetstone.iter().find(|(_, given)| *given) {
             return misplaced(key, "whetstone");
         }
-        let labels: HashMap<_, _> = objective.labels.clone().into_iter().collect();
+        let labels = objective.labels.clone();
         return Ok(Objective { kind: Some(Kind::External(ExternalObjective { labels })) });
     }
     if !objective.labels.is_empty() {
@@ -189,7 +189,7 @@ fn objective(
         None => METRICS[0],
         Some(metric) => one_of(source, "metric", metric, &METRICS.map(|name| (name, name)))?,
     };
-    let mut fixed = HashMap::new();
+    let mut fixed = BTreeMap::new();
     for (name, value) in &objective.fixed {
         if parameters.iter().any(|parameter| parameter.name == *name) {
             let text = format!("`{name}` is both fixed and searched: drop one of the two");

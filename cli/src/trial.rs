@@ -148,9 +148,8 @@ pub fn described(trial: &Trial, parameters: &[Parameter]) -> String {
         false => (&trial.metrics, "so far"),
     };
     if !numbers.is_empty() {
-        let mut numbers: Vec<(&str, String)> =
+        let numbers: Vec<(&str, String)> =
             numbers.iter().map(|(name, x)| (name.as_str(), value::number(*x))).collect();
-        numbers.sort();
         text += &format!("\n\n{title}\n{}", table::pairs(&numbers));
     }
     text

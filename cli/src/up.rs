@@ -32,6 +32,11 @@ pub struct Arguments {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:50051")]
     listen: String,
 
+    /// Let the coordinator listen where others can reach it. Only behind something that keeps
+    /// strangers out: there is no authentication.
+    #[arg(long)]
+    insecure_bind: bool,
+
     /// End once every study has ended.
     #[arg(long)]
     until_idle: bool,
@@ -67,6 +72,7 @@ pub async fn run(options: &Options, arguments: Arguments) -> Result<(), Failure>
     let mut crew = Crew::new(Plan {
         data_dir: options.data_dir.clone(),
         listen: arguments.listen,
+        insecure_bind: arguments.insecure_bind,
         workers: arguments.workers,
         until_idle: arguments.until_idle,
     })?;

@@ -122,7 +122,7 @@ impl From<Error> for tonic::Status {
                 let cause: &dyn std::error::Error = source;
                 if error.is_passing() {
                     tracing::warn!(error = cause, "failed to {doing}");
-                    Self::unavailable(format!("{text}: the database is away; ask again"))
+                    Self::unavailable(format!("{text}; the database is away or busy, ask again"))
                 } else {
                     tracing::error!(error = cause, "failed to {doing}");
                     Self::internal(text)

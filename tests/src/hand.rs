@@ -94,7 +94,7 @@ impl Hand {
         value: f64,
     ) -> Result<(), Status> {
         let metrics = vec![Metric { step, name: name.into(), value }];
-        let request = ReportMetricsRequest { r#ref: lease.r#ref.clone(), metrics };
+        let request = ReportMetricsRequest { r#ref: lease.r#ref.clone(), metrics, progress: 0.5 };
         self.client.report_metrics(request).await.map(drop)
     }
 

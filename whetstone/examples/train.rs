@@ -1,42 +1,71 @@
-//! Trains one recipe and prints an epoch a line: `train digits learning_rate=0.001 epochs=20`.
+//! Trains one recipe and prints a line per epoch: for looking at a single point of a space.
+//!
+//! ```text
+//! cargo run --release -p whetstone --example train -- digits optimizer=rmsprop learning_rate=0.001
+//! cargo run --release -p whetstone --example train -- mnist folder=data train=10000 test=2000 …
+//! ```
+//!
+//! Every `key=value` is a hyperparameter (`recipe::Recipe::parameters` lists them), except `seed`,
+//! `folder` (that of the data sets), and `train` and `test` (how many images to use at most).
 
+use recipe::Recipe;
+use serde_json::Value;
 use std::collections::BTreeMap;
-use whetstone::train::{Stop, train};
+use std::error::Error;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+use whetstone::data::{Limits, load};
+use whetstone::train::{EpochReport, Stop, train};
 
-fn main() {
-    let mut args = std::env::args().skip(1);
-    let _name = args.next();
-    let mut seed = 1u64;
+fn main() -> ExitCode {
+    match run(std::env::args().skip(1)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(mut args: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> {
+    let name = args.next().ok_or("name a data set first, for example `digits`")?;
+    let (mut seed, mut folder, mut limits) = (1, None, Limits::default());
     let mut parameters = BTreeMap::new();
     for arg in args {
-        let (name, value) = arg.split_once('=').unwrap();
-        if name == "seed" {
-            seed = value.parse().unwrap();
-            continue;
+        let (key, value) =
+            arg.split_once('=').ok_or_else(|| format!("`{arg}` is not of the form key=value"))?;
+        match key {
+            "seed" => seed = value.parse()?,
+            "folder" => folder = Some(PathBuf::from(value)),
+            "train" => limits.train = Some(value.parse()?),
+            "test" => limits.test = Some(value.parse()?),
+            _ => {
+                // What is no JSON is a bare word, such as an optimiser's name.
+                let value = serde_json::from_str(value).unwrap_or(Value::String(value.into()));
+                parameters.insert(key.to_owned(), value);
+            }
         }
-        let value = serde_json::from_str(value).unwrap_or(serde_json::Value::String(value.into()));
-        parameters.insert(name.to_owned(), value);
     }
-    let recipe = recipe::Recipe::from_parameters(&parameters).unwrap();
-    let data = whetstone::data::load("digits", None, Default::default()).unwrap();
-    let start = std::time::Instant::now();
-    let outcome = train(
-        &recipe,
-        &data,
-        seed,
-        &mut |r| {
-            println!(
-                "{:>3} {:>8.2}s loss {:.4} train {:.4} soft {:.4} binary {:.4} {:?}",
-                r.epoch,
-                start.elapsed().as_secs_f64(),
-                r.loss,
-                r.train_accuracy,
-                r.soft_accuracy,
-                r.binary_accuracy,
-                r.sharpness
-            );
-        },
-        &Stop::new(),
-    );
-    println!("{outcome:?}");
+    let recipe = Recipe::from_parameters(&parameters)?;
+    let data = load(&name, folder.as_deref(), limits)?;
+
+    let start = Instant::now();
+    println!("epoch seconds    loss   train    soft  binary  sharpness");
+    let progress = &mut |report: &EpochReport| {
+        let sharpness: Vec<String> = report.sharpness.iter().map(|s| format!("{s:.2}")).collect();
+        println!(
+            "{:>5} {:>7.1} {:>7.4} {:>6.2}% {:>6.2}% {:>6.2}%  {}",
+            report.epoch,
+            start.elapsed().as_secs_f64(),
+            report.loss,
+            100.0 * report.train_accuracy,
+            100.0 * report.soft_accuracy,
+            100.0 * report.binary_accuracy,
+            sharpness.join(" "),
+        );
+    };
+    let outcome = train(&recipe, &data, seed, progress, &Stop::new())?;
+    println!("{outcome:#?}");
+    Ok(())
 }

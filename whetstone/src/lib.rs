@@ -1,4 +1,55 @@
 //! Networks whose activations sharpen into thresholds, trained with candle.
+//!
+//! A Whetstone network begins as an ordinary one. While it trains, one layer after another from
+//! input to output exchanges its activation, a ramp from 0 to 1, for ever steeper ones, until the
+//! last is a step. What is left passes nothing but zeros and ones between layers: it runs on
+//! neuromorphic hardware, where a neuron fires or does not (W. Severa et al., "Training deep neural
+//! networks for binary communication with the Whetstone method", Nature Machine Intelligence 1,
+//! 2019, <https://arxiv.org/abs/1810.11521>).
+//!
+//! A step has no gradient, and no surrogate stands in for it. Once a layer is hard, it and all
+//! below it have learned what they will ever learn; the layers above go on adapting to it.
+//!
+//! ```
+//! use whetstone::{data, train};
+//!
+//! let recipe = recipe::Recipe {
+//!     optimizer: recipe::Optimizer::Rmsprop,
+//!     learning_rate: 1e-3,
+//!     conv1_features: 8,
+//!     conv2_features: 8,
+//!     conv3_features: 8,
+//!     dense_units: 16,
+//!     epochs: 1,
+//!     epoch_policy: recipe::EpochPolicy::Fixed,
+//!     ..Default::default()
+//! };
+//! let digits = data::load("digits", None, data::Limits { train: Some(100), test: Some(50) })?;
+//! let seed = 1;
+//! let outcome = train::train(&recipe, &digits, seed, &mut |_| {}, &train::Stop::new())?;
+//! assert!(!outcome.sharpening_finished, "one epoch is not enough");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Where things are
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`train`](mod@train) | the loop: from a recipe, a data set and a seed to accuracies |
+//! | [`evaluate`](mod@evaluate) | accuracy as the network stands, and with every activation a step |
+//! | [`network`] | the layers of a recipe, planned and built |
+//! | [`softmax_decode`] | how output neurons vote for classes, and the loss |
+//! | [`sharpen`] | when which layer sharpens |
+//! | [`optim`] | Adadelta and RMSprop as Keras 2 has them |
+//! | [`ops`] | convolution, and norm, pool and activation in one, with their gradients |
+//! | [`merge`](mod@merge) | folding norms away, and the thresholds that remain |
+//! | [`data`] | labelled images |
+//! | [`seed`] | random streams |
+//!
+//! # Where the time goes
+//!
+//! candle keeps the graph; the operations are this crate's own. Each runs on the calling thread
+//! only: one core trains one network, and a machine of many cores as many networks.
 
 pub mod data;
 pub mod evaluate;

@@ -13,11 +13,13 @@
 //! same formulas are composed of tensor operations.
 
 mod adadelta;
+mod candle;
 mod in_place;
 mod number;
 mod rmsprop;
 
 pub use adadelta::Adadelta;
+pub use candle::Config;
 pub use rmsprop::Rmsprop;
 
 use candle_core::backprop::GradStore;

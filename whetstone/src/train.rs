@@ -18,6 +18,7 @@ use crate::seed::{Purpose, stream};
 use crate::sharpen::{ScheduleError, Scheduled, Sharpener, Sharpness};
 use crate::softmax_decode::{correct, cross_entropy};
 use candle_core::{Device, Tensor};
+use candle_nn::Optimizer as _;
 use recipe::Recipe;
 
 /// Why a training ended without an outcome.
@@ -110,7 +111,7 @@ pub fn train(
             }
             loss_sum += value * labels.len() as f64;
             hits += with_values::<f32, _>(&output, |x| Ok(correct(&network.key, x, &labels)))?;
-            optimizer.step(&loss.backward()?)?;
+            optimizer.backward_step(&loss)?;
             sharpener.after_batch();
         }
         let images = data.train.len() as f64;

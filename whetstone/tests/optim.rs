@@ -257,3 +257,26 @@ fn several_variables_of_any_shape_learn_side_by_side() {
         }
     }
 }
+
+#[test]
+fn behind_candles_trait_it_makes_the_same_updates_and_takes_another_rate() -> Result<()> {
+    use candle_nn::Optimizer as _;
+
+    let learning_rate = LearningRate { initial: 0.1, decay: 0.5 };
+    let rule = Rule::Rmsprop(Rmsprop { rho: 0.9, epsilon: 1e-6 });
+    let config = whetstone::optim::Config { rule, learning_rate };
+    let one = || Var::from_tensor(&Tensor::ones(1, DType::F64, &Device::Cpu)?);
+    let (plain, through) = (one()?, one()?);
+    let mut direct = Optimizer::with_rule(vec![plain.clone()], rule, learning_rate)?;
+    let mut behind: Optimizer = candle_nn::Optimizer::new(vec![through.clone()], config)?;
+    for _ in 0..3 {
+        step(&mut direct, &plain, &Tensor::new(&[2.0_f64], &Device::Cpu)?)?;
+        behind.backward_step(&(through.as_tensor() * 2.0)?.sum_all()?)?;
+    }
+    assert_eq!(scalar(&plain), scalar(&through));
+    // Three updates made: 0.1 / (1 + 0.5 · 3), then from another start.
+    assert_eq!(candle_nn::Optimizer::learning_rate(&behind), 0.1 / 2.5);
+    behind.set_learning_rate(1.0);
+    assert_eq!(candle_nn::Optimizer::learning_rate(&behind), 1.0 / 2.5);
+    Ok(())
+}

@@ -180,7 +180,11 @@ async fn pass_metrics_on(
     loop {
         let metrics = progress.metrics().take().await;
         let count = metrics.len();
-        let request = v1::ReportMetricsRequest { r#ref: Some(reference.clone()), metrics };
+        let request = v1::ReportMetricsRequest {
+            r#ref: Some(reference.clone()),
+            metrics,
+            progress: progress.done(),
+        };
         loop {
             match client.report_metrics(request.clone()).await {
                 Ok(answer) => {

@@ -27,6 +27,8 @@ pub struct Plan {
     pub data_dir: PathBuf,
     /// Where the coordinator listens.
     pub listen: String,
+    /// Whether it may listen where others can reach it.
+    pub insecure_bind: bool,
     /// How many workers, and what they compute with.
     pub workers: Workers,
     /// Whether the workers end once every study has.
@@ -159,6 +161,9 @@ impl Crew {
         let mut arguments = vec!["serve".into(), "--data-dir".into()];
         arguments.push(self.plan.data_dir.clone().into());
         arguments.extend(["--listen".into(), listen.into()]);
+        if self.plan.insecure_bind {
+            arguments.push("--insecure-bind".into());
+        }
         Program {
             name: "the coordinator".to_owned(),
             path: self.coordinator_program.clone(),

@@ -156,6 +156,8 @@ impl Kept {
         let twin = file.try_clone().context("could not open the log twice")?;
         let mut command = Command::new(path);
         command.args(arguments).stdin(Stdio::null()).stdout(file).stderr(twin);
+        // What is written to a file is read in an editor.
+        command.env("NO_COLOR", "1");
         // A group of its own, so that a Ctrl-C reaches only us and the end has an order.
         command.process_group(0);
         // SAFETY: between fork and exec only this one system call is made; nothing is allocated

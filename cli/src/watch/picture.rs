@@ -120,10 +120,11 @@ impl Picture {
         }
         parts.push(format!("{:>6}", format!("{}s", table::duration(trial))));
         let mut why = table::why(trial).to_owned();
-        if trial.suggestion.as_ref().is_some_and(|suggestion| suggestion.mean.is_some()) {
+        let is_predicted = trial.suggestion.as_ref().is_some_and(|s| s.mean.is_some());
+        if is_predicted && !words::is_start(trial) {
             why = format!("predicted {}", table::predicted(trial));
         }
-        parts.push(format!("{why:<23}"));
+        parts.push(format!("{why:<21}"));
         let values = self.parameters().iter().map(|parameter| {
             let text = value::text_at(trial.point.as_ref(), &parameter.name);
             format!("{}={text}", parameter.name)

@@ -64,11 +64,12 @@ impl WorkerService for Leases {
     ) -> Result<Response<wire::ReportMetricsResponse>, Status> {
         let request = request.into_inner();
         let fence = convert::fence(request.r#ref)?;
+        let progress = convert::progress(request.progress);
         let batch = convert::metrics(request.metrics)?;
         let pool = self.scheduler.pool().clone();
         let cancel = detached(async move {
             let mut connection = pool.acquire().await.doing("reach the database")?;
-            metrics::insert(&mut connection, &fence, &batch).await
+            metrics::insert(&mut connection, &fence, &batch, progress).await
         })
         .await?;
         Ok(Response::new(wire::ReportMetricsResponse { directive: directive(cancel) }))

@@ -18,11 +18,11 @@ pub struct Metric {
     pub value: f64,
 }
 
-/// Adds metrics of a running attempt; those already there stay as they are. Says whether a person
-/// has withdrawn the trial.
+/// Adds metrics of a running attempt, and its progress; metrics already there stay as they are. Says
+/// whether a person has withdrawn the trial.
 ///
-/// The lease row is locked against deletion, not against renewal: a reaper waits, a heartbeat does
-/// not. If the fence matches no row, nothing is inserted.
+/// The update locks the lease row, so that no reaper can free the trial in between. If the fence
+/// matches no row, nothing is inserted.
 ///
 /// # Errors
 ///
@@ -31,6 +31,7 @@ pub async fn insert(
     db: &mut PgConnection,
     fence: &LeaseRef,
     metrics: &[Metric],
+    progress: f64,
 ) -> Result<bool, Error> {
     let steps: Vec<i32> = metrics.iter().map(|metric| metric.step).collect();
     let names: Vec<&str> = metrics.iter().map(|metric| metric.name.as_str()).collect();
@@ -38,10 +39,10 @@ pub async fn insert(
     let cancel: Option<bool> = sqlx::query_scalar(
         "-- metrics::insert
         with held as (
-            select trial_id, attempt, cancel
-              from lease
+            update lease
+               set progress = $7
              where trial_id = $1 and attempt = $2 and lease_id = $3
-               for key share),
+            returning trial_id, attempt, cancel),
         added as (
             insert into metric (trial_id, attempt, step, name, value)
             select held.trial_id, held.attempt, m.step, m.name, m.value
@@ -55,6 +56,7 @@ pub async fn insert(
     .bind(steps)
     .bind(names)
     .bind(values)
+    .bind(progress)
     .fetch_optional(db)
     .await
     .doing("add metrics")?;

@@ -278,10 +278,12 @@ pub async fn set_exhausted(db: &mut PgConnection, study_id: i64) -> Result<(), E
 /// Completes an active study that has nothing left to plan and nothing open; says whether it did.
 ///
 /// The row is locked by a statement of its own: the next one then sees what the last holder of the
-/// lock committed. Were they one, two trials that end at once would each see the other as open.
+/// lock committed. Were they one, two trials that end at once would each see the other as open. The
+/// lock is the one that an update takes and no stronger: every foreign key to the row holds a share
+/// of it, and two ending trials would wait for each other's.
 pub async fn close_if_done(db: &mut PgConnection, study_id: i64) -> Result<bool, Error> {
     sqlx::query(
-        "-- studies::close_if_done, lock\n select from study where study_id = $1 for update",
+        "-- studies::close_if_done, lock\n select from study where study_id = $1 for no key update",
     )
     .bind(study_id)
     .execute(&mut *db)

@@ -86,6 +86,10 @@ fn sql_stands_in_storage_alone_and_opens_with_its_functions_name() {
         for line in text.lines().filter(|line| line.trim_start().starts_with("\"-- ")) {
             let label = line.trim_start().trim_start_matches("\"-- ");
             let label = label.split(['\\', ',', '"']).next().expect("splits").trim();
+            if label.is_empty() {
+                // The macro of `trials` puts the name in.
+                continue;
+            }
             let (module, function) = label.split_once("::").expect("module::function");
             assert!(
                 text.contains(&format!("fn {function}")),

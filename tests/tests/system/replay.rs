@@ -5,9 +5,9 @@ use proto::v1::{FailureClass, Space};
 use tests::{Town, space};
 
 /// One worker, one trial after another, with a restart of the coordinator before trial `restart`.
-async fn suggestions(town: &Town, name: &str, restart: Option<u32>) -> Vec<String> {
+async fn suggestions(town: &Town, restart: Option<u32>) -> Vec<String> {
     let mut coordinator = town.coordinator().await;
-    coordinator.create(mixed(name)).await;
+    coordinator.create(mixed("replayed")).await;
     let mut hand = coordinator.hand();
     for number in 0..14 {
         if restart == Some(number) {
@@ -26,7 +26,7 @@ async fn suggestions(town: &Town, name: &str, restart: Option<u32>) -> Vec<Strin
             .await
             .unwrap();
     }
-    let trials = coordinator.trials(name).await;
+    let trials = coordinator.trials("replayed").await;
     coordinator.stop().await;
     trials.iter().map(|trial| format!("{:?} {:?}", trial.point, trial.suggestion)).collect()
 }
@@ -40,8 +40,8 @@ fn mixed(name: &str) -> proto::v1::StudySpec {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_seed_and_reports_give_the_same_suggestions_also_across_a_restart() {
     let town = Town::new().await;
-    let without = suggestions(&town, "without", None).await;
-    let with = suggestions(&town, "with", Some(9)).await;
+    let without = suggestions(&town, None).await;
+    let with = suggestions(&Town::new().await, Some(9)).await;
     assert_eq!(without.len(), 14);
     assert_eq!(without, with);
     assert!(without[10].contains("acquisition: Some"), "the posterior decided: {}", without[10]);
@@ -49,6 +49,8 @@ async fn the_same_seed_and_reports_give_the_same_suggestions_also_across_a_resta
     let mut other = mixed("other");
     other.seed += 1;
     let coordinator = town.coordinator().await;
+    let cancel = proto::v1::CancelStudyRequest { name: "replayed".into() };
+    coordinator.studies().cancel_study(cancel).await.unwrap();
     coordinator.create(other).await;
     coordinator.hand().lease().await;
     let first = coordinator.trials("other").await.remove(0);

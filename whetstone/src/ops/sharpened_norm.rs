@@ -112,11 +112,9 @@ impl SharpenedNorm {
             })
         })?;
         let tensor = |values: Vec<R>, like: &Tensor| {
-            Ok::<_, candle_core::Error>(
-                like.track_op()
-                    .then(|| Tensor::from_vec(values, like.shape(), like.device()))
-                    .transpose()?,
-            )
+            like.track_op()
+                .then(|| Tensor::from_vec(values, like.shape(), like.device()))
+                .transpose()
         };
         Ok((
             tensor(gradients.x, x)?,

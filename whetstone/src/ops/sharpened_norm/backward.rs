@@ -98,11 +98,12 @@ fn add_up<R: Real, F: Formula<R>, const N: usize>(
     for (output, (dz, dy)) in pixels.enumerate() {
         let x = grid.under::<N>(output).map(|at| &x[at..at + channels]);
         for c in 0..channels {
-            let z = |i: usize| (x[i][c] - mean[c]) * rate[c] + shift[c];
-            let (mut largest, mut centred) = (z(0), x[0][c] - mean[c]);
-            for i in 1..N {
-                let z = z(i);
-                centred = if z > largest { x[i][c] - mean[c] } else { centred };
+            let mut centred = x[0][c] - mean[c];
+            let mut largest = centred * rate[c] + shift[c];
+            for x in &x[1..] {
+                let other = x[c] - mean[c];
+                let z = other * rate[c] + shift[c];
+                centred = if z > largest { other } else { centred };
                 largest = if z > largest { z } else { largest };
             }
             let d = dy[c] * formula.slope(largest);

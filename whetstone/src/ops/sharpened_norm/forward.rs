@@ -34,10 +34,9 @@ fn fill<R: Real, F: Formula<R>, const N: usize>(
     for (output, y) in y.chunks_exact_mut(channels).enumerate() {
         let x = grid.under::<N>(output).map(|at| &x[at..at + channels]);
         for c in 0..channels {
-            let z = |i: usize| (x[i][c] - mean[c]) * rate[c] + shift[c];
-            let mut largest = z(0);
-            for i in 1..N {
-                let z = z(i);
+            let mut largest = (x[0][c] - mean[c]) * rate[c] + shift[c];
+            for x in &x[1..] {
+                let z = (x[c] - mean[c]) * rate[c] + shift[c];
                 largest = if z > largest { z } else { largest };
             }
             y[c] = formula.value(largest);

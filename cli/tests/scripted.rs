@@ -1,0 +1,288 @@
+//! The command against a coordinator that says what the script says.
+
+use std::collections::VecDeque;
+use std::process::{Command, Output};
+use std::sync::{Arc, Mutex};
+
+use proto::v1::study_service_server::{StudyService, StudyServiceServer};
+use proto::v1::value::Kind;
+use proto::v1::*;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::{Request, Response, Status};
+
+type Stream = tokio_stream::Iter<std::vec::IntoIter<Result<WatchStudyResponse, Status>>>;
+type Answer<T> = Result<Response<T>, Status>;
+
+/// What a coordinator knows, and what it will say to those who watch: one stream after the other.
+#[derive(Clone, Default)]
+struct Script {
+    studies: Vec<Study>,
+    trials: Vec<Trial>,
+    watches: Arc<Mutex<VecDeque<Vec<WatchStudyResponse>>>>,
+    enqueued: Arc<Mutex<Vec<Point>>>,
+}
+
+impl Script {
+    fn named(&self, name: &str) -> Result<Study, Status> {
+        let found = self
+            .studies
+            .iter()
+            .find(|study| study.spec.as_ref().is_some_and(|spec| spec.name == name));
+        found.cloned().ok_or_else(|| Status::not_found(format!("there is no study named `{name}`")))
+    }
+}
+
+#[tonic::async_trait]
+impl StudyService for Script {
+    type WatchStudyStream = Stream;
+
+    async fn create_study(
+        &self,
+        asked: Request<CreateStudyRequest>,
+    ) -> Answer<CreateStudyResponse> {
+        let asked = asked.into_inner();
+        assert_eq!(asked.request_id.len(), 36, "a uuid makes repeated calls harmless");
+        let spec = asked.spec.unwrap();
+        if self.named(&spec.name).is_ok() {
+            let text = format!("there is a study named `{}` already", spec.name);
+            return Err(Status::already_exists(text));
+        }
+        let study = Study { spec: Some(spec), state: ACTIVE, ..Study::default() };
+        Ok(Response::new(CreateStudyResponse { study: Some(study) }))
+    }
+
+    async fn get_study(&self, asked: Request<GetStudyRequest>) -> Answer<GetStudyResponse> {
+        let study = Some(self.named(&asked.into_inner().name)?);
+        Ok(Response::new(GetStudyResponse { study }))
+    }
+
+    async fn list_studies(&self, _: Request<ListStudiesRequest>) -> Answer<ListStudiesResponse> {
+        Ok(Response::new(ListStudiesResponse { studies: self.studies.clone() }))
+    }
+
+    async fn pause_study(&self, _: Request<PauseStudyRequest>) -> Answer<PauseStudyResponse> {
+        Err(Status::failed_precondition("the study `s` has ended"))
+    }
+
+    async fn resume_study(&self, _: Request<ResumeStudyRequest>) -> Answer<ResumeStudyResponse> {
+        Err(Status::internal("broken"))
+    }
+
+    async fn cancel_study(
+        &self,
+        asked: Request<CancelStudyRequest>,
+    ) -> Answer<CancelStudyResponse> {
+        let study = Some(self.named(&asked.into_inner().name)?);
+        Ok(Response::new(CancelStudyResponse { study }))
+    }
+
+    async fn list_trials(&self, asked: Request<ListTrialsRequest>) -> Answer<ListTrialsResponse> {
+        let asked = asked.into_inner();
+        let trials = self.trials.iter().filter(|trial| trial.number >= asked.from_number);
+        let trials = trials.take(asked.limit as usize).cloned().collect();
+        Ok(Response::new(ListTrialsResponse { trials }))
+    }
+
+    async fn get_trial(&self, asked: Request<GetTrialRequest>) -> Answer<GetTrialResponse> {
+        let number = asked.into_inner().number;
+        let trial = self.trials.iter().find(|trial| trial.number == number).cloned();
+        let missing = || Status::not_found(format!("there is no trial {number} in `s`"));
+        Ok(Response::new(GetTrialResponse { trial: Some(trial.ok_or_else(missing)?) }))
+    }
+
+    async fn enqueue_trials(
+        &self,
+        asked: Request<EnqueueTrialsRequest>,
+    ) -> Answer<EnqueueTrialsResponse> {
+        self.enqueued.lock().unwrap().extend(asked.into_inner().points);
+        Ok(Response::new(EnqueueTrialsResponse { trials: vec![trial(9, RUNNING)] }))
+    }
+
+    async fn watch_study(&self, asked: Request<WatchStudyRequest>) -> Answer<Stream> {
+        self.named(&asked.into_inner().name)?;
+        let next = self.watches.lock().unwrap().pop_front().unwrap_or_default();
+        let updates: Vec<_> = next.into_iter().map(Ok).collect();
+        Ok(Response::new(tokio_stream::iter(updates)))
+    }
+}
+
+const ACTIVE: i32 = StudyState::Active as i32;
+const COMPLETED: i32 = StudyState::Completed as i32;
+const CANCELLED: i32 = StudyState::Cancelled as i32;
+const RUNNING: i32 = TrialState::Running as i32;
+const DONE: i32 = TrialState::Completed as i32;
+
+fn trial(number: u32, state: i32) -> Trial {
+    let is_done = state == DONE;
+    Trial {
+        number,
+        study: "s".to_owned(),
+        state,
+        value: is_done.then_some(0.75),
+        measurements: [("binary_accuracy".to_owned(), 0.75), ("soft_accuracy".to_owned(), 0.9)]
+            .into(),
+        point: Some(Point {
+            values: [("units".to_owned(), Value { kind: Some(Kind::Integer(7)) })].into(),
+        }),
+        ..Trial::default()
+    }
+}
+
+fn study(state: i32) -> Study {
+    let domain = parameter::Domain::Int(IntDomain { low: 1, high: 9, scale: 0 });
+    let units =
+        Parameter { name: "units".to_owned(), domain: Some(domain), ..Parameter::default() };
+    Study {
+        spec: Some(StudySpec {
+            name: "s".to_owned(),
+            max_trials: 2,
+            space: Some(Space { parameters: vec![units] }),
+            ..StudySpec::default()
+        }),
+        state,
+        counts: Some(TrialCounts::default()),
+        best: Some(trial(0, DONE)),
+        space_size: "9".to_owned(),
+        ..Study::default()
+    }
+}
+
+fn update(state: i32, trials: Vec<Trial>) -> WatchStudyResponse {
+    WatchStudyResponse { study: Some(study(state)), trials }
+}
+
+/// Runs the command against a script.
+async fn strop(script: &Script, arguments: &[&str]) -> Output {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let service = StudyServiceServer::new(script.clone());
+    let server = tonic::transport::Server::builder()
+        .add_service(service)
+        .serve_with_incoming(TcpListenerStream::new(listener));
+    let server = tokio::spawn(server);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_strop"));
+    command.args(["--coordinator", &url]).args(arguments);
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    server.abort();
+    output
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn error(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn known() -> Script {
+    let trials = vec![trial(0, DONE), trial(1, RUNNING)];
+    Script { studies: vec![study(ACTIVE)], trials, ..Script::default() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_has_the_code_that_fits_it_and_the_coordinators_words() {
+    let cases = [
+        (&["study", "show", "x"][..], 5, "there is no study named `x`"),
+        (&["trial", "show", "s", "8"], 5, "there is no trial 8 in `s`"),
+        (&["study", "pause", "s"], 6, "the study `s` has ended"),
+        (&["study", "resume", "s"], 1, "broken"),
+        (&["study", "watch", "x"], 5, "there is no study named `x`"),
+        (&["trial", "enqueue", "s", "units=0"], 2, "it is one of 1 to 9, whole"),
+    ];
+    for (arguments, code, text) in cases {
+        let output = strop(&known(), arguments).await;
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", error(&output));
+        assert!(error(&output).contains(text), "{}", error(&output));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_known_is_shown_as_a_table_and_as_one_json_document() {
+    let list = strop(&known(), &["study", "list"]).await;
+    assert!(out(&list).lines().nth(2).unwrap().starts_with("s      active"), "{}", out(&list));
+    let show = strop(&known(), &["--json", "study", "show", "s"]).await;
+    let json: serde_json::Value = serde_json::from_str(&out(&show)).unwrap();
+    assert_eq!(json["trials"][0]["point"]["units"], 7);
+    assert_eq!(json["spec"]["parameters"][0]["int"], serde_json::json!([1, 9]));
+    let trials = strop(&known(), &["trial", "list", "s"]).await;
+    assert_eq!(out(&trials).lines().count(), 4, "{}", out(&trials));
+    let best = strop(&known(), &["study", "best", "s"]).await;
+    assert!(out(&best).contains("value     0.7500"), "{}", out(&best));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_trials_than_a_page_holds_are_all_listed() {
+    let trials = (0..2_345).map(|number| trial(number, DONE)).collect();
+    let script = Script { trials, ..known() };
+    let output = strop(&script, &["--json", "trial", "list", "s"]).await;
+    let json: Vec<serde_json::Value> = serde_json::from_str(&out(&output)).unwrap();
+    assert_eq!(json.len(), 2_345);
+    assert_eq!(json[2_344]["number"], 2_344);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_tells_each_ended_trial_once_although_the_coordinator_went_away_in_between() {
+    let script = known();
+    *script.watches.lock().unwrap() = [
+        vec![update(ACTIVE, vec![trial(0, DONE), trial(1, RUNNING)])],
+        // After a restart: everything again, and on to the end.
+        vec![
+            update(ACTIVE, vec![trial(0, DONE), trial(1, RUNNING)]),
+            update(COMPLETED, vec![trial(1, DONE)]),
+        ],
+    ]
+    .into();
+    let output = strop(&script, &["study", "watch", "s"]).await;
+    assert_eq!(output.status.code(), Some(0), "{}", error(&output));
+    let said = out(&output);
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(lines.len(), 4, "{said}");
+    assert_eq!(lines[0], "`s` is active: 2 trials");
+    assert!(lines[1].starts_with("trial   0  soft 0.9000  binary 0.7500"), "{said}");
+    assert!(lines[1].ends_with("units=7"), "{said}");
+    assert!(lines[2].starts_with("trial   1"), "{said}");
+    assert_eq!(lines[3], "`s` is completed, best 0.7500 (trial 0)");
+    assert!(!said.contains('\u{1b}'), "no escape codes outside a terminal");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_of_a_cancelled_study_ends_with_3() {
+    let script = known();
+    let watches = || [vec![update(CANCELLED, vec![trial(0, DONE)])]].into();
+    *script.watches.lock().unwrap() = watches();
+    let output = strop(&script, &["study", "watch", "s"]).await;
+    assert_eq!(output.status.code(), Some(3));
+    assert!(error(&output).contains("the study `s` was cancelled"));
+
+    *script.watches.lock().unwrap() = watches();
+    let output = strop(&script, &["--json", "study", "watch", "s"]).await;
+    let said = out(&output);
+    let lines: Vec<serde_json::Value> =
+        said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines[0]["trial"]["value"], 0.75);
+    assert_eq!(lines[1]["study"]["state"], "cancelled");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_study_is_created_once_and_a_second_one_of_its_name_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("s.toml");
+    let text = "name = \"new\"\nmax_trials = 2\n[objective]\nkind = \"external\"\n\
+                [[parameter]]\nname = \"units\"\nint = [1, 9]\n";
+    std::fs::write(&file, text).unwrap();
+    let file = file.to_str().unwrap();
+    let created = strop(&known(), &["study", "create", file]).await;
+    assert_eq!(out(&created), "created `new`\n", "{}", error(&created));
+    let refused = strop(&known(), &["study", "create", file, "--name", "s"]).await;
+    assert_eq!(refused.status.code(), Some(6), "{}", error(&refused));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_enqueued_point_arrives_in_the_types_of_the_space() {
+    let script = known();
+    let output = strop(&script, &["trial", "enqueue", "s", "units=3"]).await;
+    assert_eq!(out(&output), "queued as trial 9 of `s`\n", "{}", error(&output));
+    let points = script.enqueued.lock().unwrap();
+    assert_eq!(points[0].values["units"].kind, Some(Kind::Integer(3)));
+}
