@@ -27,6 +27,37 @@ pub(crate) struct Layout {
     home: PathBuf,
 }
 
+/// What strop's programs put into a data directory, before or after the cluster.
+const OURS: [&str; 10] = [
+    "coordinator.log",
+    "coordinator.url",
+    "lost+found", // a volume's own
+    "postgres",
+    "postgres.log",
+    "postgres.new",
+    "run",
+    "spool",
+    "start.lock",
+    "users.lock",
+];
+
+/// Whether a folder without a cluster holds things that no program of ours makes: a home, a source
+/// tree, a mistyped path. One with a cluster may hold whatever was put beside it since.
+fn is_somebody_elses(data: &Path) -> Result<bool, Error> {
+    if fs::symlink_metadata(data.join("postgres")).is_ok() {
+        return Ok(false);
+    }
+    for entry in fs::read_dir(data).folder("look into", data)? {
+        let name = entry.folder("look into", data)?.file_name();
+        let name = name.to_string_lossy();
+        let is_workers_log = name.starts_with("worker-") && name.ends_with(".log");
+        if !OURS.contains(&name.as_ref()) && !is_workers_log {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 impl Layout {
     /// Makes the data directory if there is none, and decides where its cluster lies or will lie.
     pub fn of(data: &Path) -> Result<(Self, Account), Error> {
@@ -40,6 +71,9 @@ impl Layout {
         let data = fs::canonicalize(data).folder("find", data)?;
         if data.join("PG_VERSION").exists() {
             // Somebody's cluster, not a folder to put one in.
+            return Err(Error::Foreign { path: data });
+        }
+        if is_somebody_elses(&data)? {
             return Err(Error::Foreign { path: data });
         }
         let account = Account::for_cluster(&data.join("postgres"))?;

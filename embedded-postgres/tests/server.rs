@@ -204,6 +204,15 @@ fn a_foreign_folder_is_left_alone() {
 }
 
 #[test]
+fn a_folder_of_other_things_is_left_as_it_was() {
+    let folder = open_folder();
+    fs::write(folder.path().join("thesis.tex"), "").unwrap();
+    let error = Server::open(folder.path()).unwrap_err();
+    assert!(matches!(&error, Error::Foreign { .. }), "{error}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
 fn a_file_in_place_of_the_data_directory_is_named() {
     let folder = open_folder();
     let path = folder.path().join("file");
