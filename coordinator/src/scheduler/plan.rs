@@ -16,8 +16,9 @@ use crate::{
     trial::{NewPoint, TrialState},
 };
 
-/// Fewest observations that are worth a fit.
-const FIT_FROM: usize = 2;
+/// Fewest observations that are worth a fit. Two that happen to lie close together make a process that
+/// is sure of everything; only a study that starts with two points has to do with them.
+const FIT_FROM: u32 = 3;
 
 /// A posterior, and what it was fitted to.
 pub struct Fit {
@@ -61,13 +62,13 @@ pub fn make(snapshot: &Snapshot, warm: Option<Fit>, count: usize) -> (Plan, Opti
     let spec = &snapshot.study.spec;
     let Known { mut history, mut pending, failed } = known(snapshot);
     let horizon = snapshot.study.next_obs;
-    let fit = fit(&spec.space, spec.algorithm, spec.seed, &history, horizon, &failed, warm);
-    let posterior = fit.as_ref().map(|fit| &fit.posterior);
-    let kernel = posterior.map(|posterior| kernel(&spec.space, posterior));
     let options = Options {
         algorithm: spec.algorithm,
         start_points: spec.start_points.map(i32::unsigned_abs),
     };
+    let fit = fit(&spec.space, &options, spec.seed, &history, horizon, &failed, warm);
+    let posterior = fit.as_ref().map(|fit| &fit.posterior);
+    let kernel = posterior.map(|posterior| kernel(&spec.space, posterior));
 
     let mut points = Vec::new();
     let mut exhausted = false;
@@ -141,14 +142,15 @@ fn known(snapshot: &Snapshot) -> Known {
 /// The posterior of these observations: the warm one if it is of just these, else a fresh one.
 fn fit(
     space: &Space,
-    algorithm: Algorithm,
+    options: &Options,
     seed: u64,
     history: &History,
     horizon: i32,
     failed: &[i32],
     warm: Option<Fit>,
 ) -> Option<Fit> {
-    if algorithm != Algorithm::GaussianProcess || history.observed.len() < FIT_FROM {
+    let fit_from = options.start_points(space).clamp(2, FIT_FROM) as usize;
+    if options.algorithm != Algorithm::GaussianProcess || history.observed.len() < fit_from {
         return None;
     }
     if let Some(warm) = warm
