@@ -7,7 +7,7 @@ mod objective;
 mod space;
 mod study;
 
-pub use lease::{asker, failure_class, fence, granted, metrics, progress, report, ttl, wait};
+pub use lease::{asker, failure_class, fence, granted, metrics, progress, report, span, wait};
 pub use space::point;
 pub use study::{overview_to_wire, spec, trial_to_wire};
 

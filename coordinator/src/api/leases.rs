@@ -1,5 +1,7 @@
 //! Workers' verbs.
 
+use std::time::Duration;
+
 use proto::v1::{self as wire, worker_service_server::WorkerService};
 use tonic::{Request, Response, Status};
 
@@ -9,6 +11,10 @@ use crate::{
     scheduler::{Answer, Scheduler},
     storage::metrics,
 };
+
+/// What a worker waits before it asks again once every study has ended: it is told so at once, and
+/// not held, because it may want to go.
+const IDLE_PAUSE: Duration = Duration::from_secs(2);
 
 /// Longest text kept about a failure.
 const DETAIL_BYTES_MAX: usize = 8 << 10;
@@ -39,7 +45,11 @@ impl WorkerService for Leases {
             Answer::Lease(lease) => {
                 wire::LeaseResponse { lease: Some(convert::granted(&lease)), ..Default::default() }
             }
-            Answer::Nothing { idle } => wire::LeaseResponse { idle, ..Default::default() },
+            Answer::Nothing { idle } => {
+                let pause = if idle { IDLE_PAUSE } else { Duration::ZERO };
+                let retry_after = Some(convert::span(pause));
+                wire::LeaseResponse { lease: None, retry_after, idle }
+            }
         };
         Ok(Response::new(response))
     }
@@ -53,7 +63,7 @@ impl WorkerService for Leases {
         let progress = convert::progress(request.progress);
         let renewed = self.scheduler.heartbeat(&fence, progress).await?;
         Ok(Response::new(wire::HeartbeatResponse {
-            ttl: Some(convert::ttl(renewed.ttl)),
+            ttl: Some(convert::span(renewed.ttl)),
             directive: directive(renewed.cancel),
         }))
     }

@@ -31,6 +31,7 @@ async fn a_trial_is_leased_reported_and_recorded_once() {
     assert_eq!(town.number("select count(*) from result").await, 1);
     let answer = ada.ask(std::time::Duration::ZERO).await.unwrap();
     assert!(answer.lease.is_none() && answer.idle);
+    assert_eq!(answer.retry_after.unwrap().seconds, 2, "an idle worker does not ask in a hurry");
     coordinator.stop().await;
 }
 

@@ -81,7 +81,7 @@ pub fn granted(lease: &Lease) -> wire::Lease {
             attempt: lease.fence.attempt.unsigned_abs(),
             lease_id: lease.fence.lease_id.to_string(),
         }),
-        ttl: Some(ttl(lease.ttl)),
+        ttl: Some(span(lease.ttl)),
         study: lease.study.clone(),
         number: lease.number.unsigned_abs(),
         point: Some(point_to_wire(&lease.point)),
@@ -90,8 +90,9 @@ pub fn granted(lease: &Lease) -> wire::Lease {
     }
 }
 
-pub fn ttl(ttl: Duration) -> prost_types::Duration {
-    ttl.try_into().expect("a lease lasts minutes, far below the protocol's limit")
+/// A span of ours, minutes at most.
+pub fn span(span: Duration) -> prost_types::Duration {
+    span.try_into().expect("minutes are far below the protocol's limit")
 }
 
 /// A share; anything else is the worker's slip and not worth losing a lease over.
