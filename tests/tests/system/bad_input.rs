@@ -139,3 +139,56 @@ async fn a_message_of_five_mebibytes_is_refused_and_the_connection_lives() {
     assert!(status.message().contains("1048576"), "it says the limit: {status}");
     coordinator.create(space::external("small", space::eight_switches(), 1)).await;
 }
+
+/// What a coordinator says that cannot start: its exit status and standard error.
+fn refused_start(arguments: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String) {
+    let output = std::process::Command::new(tests::process::program("strop-coordinator"))
+        .arg("serve")
+        .args(arguments)
+        .env_remove("DATABASE_URL")
+        .env("RUST_LOG", "error")
+        .envs(environment.iter().copied())
+        .output()
+        .unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn a_coordinator_that_cannot_start_says_why_in_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    std::fs::write(path("file"), "").unwrap();
+    std::fs::create_dir(path("thesis")).unwrap();
+    std::fs::write(path("thesis/chapter.tex"), "").unwrap();
+    std::fs::create_dir(path("empty")).unwrap();
+    let busy = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let busy = busy.local_addr().unwrap().to_string();
+    let (file, thesis, empty, fresh) = (path("file"), path("thesis"), path("empty"), path("fresh"));
+
+    type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a [&'a str]);
+    let cases: [Case; 6] = [
+        (&["--listen", "127.0.0.1:0", "--data-dir", &file], &[], &["not a directory", "file"]),
+        (&["--listen", "127.0.0.1:0", "--data-dir", &thesis], &[], &["did not create", "thesis"]),
+        (&["--listen", &busy, "--data-dir", &fresh], &[], &[&busy, "--listen"]),
+        (&["--listen", "0.0.0.0:0", "--data-dir", &fresh], &[], &["--insecure-bind"]),
+        (
+            &["--listen", "127.0.0.1:0", "--data-dir", &fresh],
+            &[("PG_BIN", &empty)],
+            &["PG_BIN", "apt-get install postgresql", "DATABASE_URL"],
+        ),
+        (
+            &["--listen", "127.0.0.1:0", "--data-dir", &fresh],
+            &[("DATABASE_URL", "nonsense")],
+            &["DATABASE_URL", "postgres://"],
+        ),
+    ];
+    for (arguments, environment, wanted) in cases {
+        let (status, said) = refused_start(arguments, environment);
+        assert_eq!(status, Some(2), "{said}");
+        assert!(said.starts_with("error: ") && said.trim_end().lines().count() == 1, "{said}");
+        for word in wanted {
+            assert!(said.contains(word), "{said:?} should say {word:?}");
+        }
+    }
+    assert_eq!(std::fs::read_dir(path("thesis")).unwrap().count(), 1, "nothing was touched");
+}
