@@ -10,7 +10,7 @@ const FIRST: Duration = Duration::from_millis(200);
 /// Longest wait: a returning coordinator sees every worker within it. Taste.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// Waits that double from [`FIRST`] to [`LONGEST`], each drawn from the upper half of its range.
+/// Waits that double from `FIRST` to `LONGEST`, each drawn from the upper half of its range.
 #[derive(Debug)]
 pub struct Backoff {
     longest: Duration,
