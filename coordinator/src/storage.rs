@@ -50,3 +50,16 @@ pub async fn begin(
 ) -> Result<Transaction<'static, Postgres>, Error> {
     pool.begin().await.doing(doing)
 }
+
+/// Opens a transaction that reads everything as of one instant and writes nothing. Drop it when done.
+pub async fn read(
+    pool: &PgPool,
+    doing: &'static str,
+) -> Result<Transaction<'static, Postgres>, Error> {
+    let mut tx = pool.begin().await.doing(doing)?;
+    sqlx::query("set transaction isolation level repeatable read, read only")
+        .execute(&mut *tx)
+        .await
+        .doing(doing)?;
+    Ok(tx)
+}

@@ -62,7 +62,7 @@ impl StudyService for Studies {
         request: Request<wire::GetStudyRequest>,
     ) -> Result<Response<wire::GetStudyResponse>, Status> {
         let name = request.into_inner().name;
-        let mut connection = self.scheduler.pool().acquire().await.doing("reach the database")?;
+        let mut connection = storage::read(self.scheduler.pool(), "read studies").await?;
         let study = studies::by_name(&mut connection, &name).await?;
         let overview = overview(&mut connection, study).await?;
         let study = Some(convert::overview_to_wire(&overview));
@@ -73,7 +73,7 @@ impl StudyService for Studies {
         &self,
         _request: Request<wire::ListStudiesRequest>,
     ) -> Result<Response<wire::ListStudiesResponse>, Status> {
-        let mut connection = self.scheduler.pool().acquire().await.doing("reach the database")?;
+        let mut connection = storage::read(self.scheduler.pool(), "read studies").await?;
         let mut listed = Vec::new();
         for study in studies::list(&mut connection).await? {
             let overview = overview(&mut connection, study).await?;
@@ -116,7 +116,7 @@ impl StudyService for Studies {
             limit => limit.min(TRIALS_AT_ONCE_MAX),
         };
         let from = i32::try_from(request.from_number).unwrap_or(i32::MAX);
-        let mut connection = self.scheduler.pool().acquire().await.doing("reach the database")?;
+        let mut connection = storage::read(self.scheduler.pool(), "read studies").await?;
         let study = studies::by_name(&mut connection, &request.study).await?;
         let page = trials::page(&mut connection, &study, from, i64::from(limit)).await?;
         let trials = page.iter().map(convert::trial_to_wire).collect();
@@ -129,7 +129,7 @@ impl StudyService for Studies {
     ) -> Result<Response<wire::GetTrialResponse>, Status> {
         let request = request.into_inner();
         let number = i32::try_from(request.number).unwrap_or(i32::MAX);
-        let mut connection = self.scheduler.pool().acquire().await.doing("reach the database")?;
+        let mut connection = storage::read(self.scheduler.pool(), "read studies").await?;
         let study = studies::by_name(&mut connection, &request.study).await?;
         let trial = trials::by_number(&mut connection, &study, number).await?;
         Ok(Response::new(wire::GetTrialResponse { trial: Some(convert::trial_to_wire(&trial)) }))
@@ -181,7 +181,7 @@ async fn create(
         tracing::info!(study = spec.name, trials = spec.max_trials, "study created");
         scheduler.changed(study_id);
     }
-    let mut connection = scheduler.pool().acquire().await.doing("reach the database")?;
+    let mut connection = storage::read(scheduler.pool(), "read studies").await?;
     let study = studies::by_name(&mut connection, &spec.name).await?;
     Ok(convert::overview_to_wire(&overview(&mut connection, study).await?))
 }
@@ -216,7 +216,7 @@ async fn enqueue(
             numbers
         }
     };
-    let mut connection = scheduler.pool().acquire().await.doing("reach the database")?;
+    let mut connection = storage::read(scheduler.pool(), "read studies").await?;
     let mut added = Vec::new();
     for number in numbers {
         let trial = trials::by_number(&mut connection, &study, number).await?;

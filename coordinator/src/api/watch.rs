@@ -12,7 +12,7 @@ use crate::{
     Error,
     error::Doing as _,
     scheduler::Scheduler,
-    storage::{events, studies, trials},
+    storage::{self, events, studies, trials},
 };
 
 /// How often running trials are looked at: metrics come without an event.
@@ -85,10 +85,9 @@ async fn look(
     name: &str,
     seen: &mut Option<i64>,
 ) -> Result<(wire::WatchStudyResponse, bool), Error> {
-    let mut connection = scheduler.pool().acquire().await.doing("reach the database")?;
+    let mut connection = storage::read(scheduler.pool(), "watch a study").await?;
     let study = studies::by_name(&mut connection, name).await?;
     let ended = study.state.is_final();
-    // Read before the trials: a change in between is shown twice rather than never.
     let now = events::last(&mut connection, study.study_id).await?;
     let changed = match *seen {
         None => trials::page(&mut connection, &study, 0, TRIALS_MAX).await?,

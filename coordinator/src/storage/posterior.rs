@@ -44,11 +44,7 @@ pub struct Snapshot {
 
 /// Reads a study and its trials in one snapshot; `None` if the study was deleted.
 pub async fn snapshot(pool: &PgPool, study_id: i64) -> Result<Option<Snapshot>, Error> {
-    let mut tx = storage::begin(pool, "read a study for planning").await?;
-    sqlx::query("set transaction isolation level repeatable read, read only")
-        .execute(&mut *tx)
-        .await
-        .doing("read a study for planning")?;
+    let mut tx = storage::read(pool, "read a study for planning").await?;
     let Some(study) = studies::by_id(&mut tx, study_id).await? else { return Ok(None) };
     let tried: Vec<Tried> = sqlx::query_as(
         "-- posterior::snapshot
@@ -62,7 +58,6 @@ pub async fn snapshot(pool: &PgPool, study_id: i64) -> Result<Option<Snapshot>, 
     .fetch_all(&mut *tx)
     .await
     .doing("read a study's trials")?;
-    tx.commit().await.doing("read a study for planning")?;
     Ok(Some(Snapshot { study, tried }))
 }
 

@@ -145,3 +145,27 @@ async fn a_watch_shows_every_trial_end_and_ends_with_the_study() {
     let refusal = coordinator.studies().watch_study(unknown).await.unwrap_err();
     assert_eq!(refusal.code(), Code::NotFound);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_study_is_shown_as_of_one_instant() {
+    let town = Town::new().await;
+    let coordinator = town.coordinator().await;
+    for round in 0..8 {
+        let name = format!("instant-{round}");
+        let mut spec = one_rate(&name, 6);
+        spec.algorithm = proto::v1::Algorithm::Random.into();
+        coordinator.create(spec).await;
+        let mut hand = coordinator.hand();
+        let worker = tokio::spawn(async move { hand.work(|_| 0.5).await });
+        loop {
+            let study = coordinator.study(&name).await;
+            let counts = study.counts.unwrap();
+            let ended = study.state() == StudyState::Completed;
+            assert_eq!(ended, counts.completed == 6, "{:?} with {counts:?}", study.state());
+            if ended {
+                break;
+            }
+        }
+        assert_eq!(worker.await.unwrap(), 6);
+    }
+}
