@@ -8,9 +8,6 @@ use tuner::{Algorithm, Space, Value};
 
 use crate::trial::Trial;
 
-/// Data sets that a Whetstone objective may name.
-pub const DATASETS: [&str; 5] = ["digits", "mnist", "fashion-mnist", "cifar-10", "cifar-100"];
-
 /// Metrics that a Whetstone objective may maximise; the first is the default.
 pub const METRICS: [&str; 2] = ["binary_accuracy", "soft_accuracy"];
 
@@ -76,7 +73,7 @@ impl Objective {
 /// Which network is trained on what.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Whetstone {
-    /// One of [`DATASETS`].
+    /// One of [`recipe::DATASETS`].
     pub dataset: String,
     /// Images to train on; 0: all.
     pub train_images: u32,

@@ -44,6 +44,9 @@ mod recipe;
 pub mod schedule;
 mod table;
 
+/// Names of the data sets that a training may be asked to use; `digits` ships with the trainer.
+pub const DATASETS: [&str; 5] = ["digits", "mnist", "fashion-mnist", "cifar-10", "cifar-100"];
+
 pub use choice::{Activation, EpochPolicy, NoiseLocation, Optimizer};
 pub use error::RecipeError;
 pub use parameter::{Kind, ParameterInfo};

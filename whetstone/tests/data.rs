@@ -340,3 +340,8 @@ fn a_path_that_is_a_file_is_not_taken_for_an_absent_one() {
     let error = load("mnist", Some(Path::new(folder.path())), ALL).unwrap_err();
     assert!(matches!(error, DataError::Unreadable { .. }), "{error}");
 }
+
+#[test]
+fn every_data_set_that_may_be_asked_for_can_be_loaded_and_no_other() {
+    assert_eq!(names().collect::<Vec<_>>(), recipe::DATASETS);
+}

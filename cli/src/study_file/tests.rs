@@ -204,3 +204,8 @@ fn a_space_too_large_to_count_or_infinite_has_no_size() {
             .collect::<String>();
     assert_eq!(size(spec(&wide).space.as_ref().unwrap()), None);
 }
+
+#[test]
+fn the_data_sets_offered_are_those_that_a_training_may_use() {
+    assert_eq!(DATASETS, recipe::DATASETS);
+}

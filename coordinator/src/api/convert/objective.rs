@@ -4,14 +4,14 @@
 use std::collections::BTreeMap;
 
 use proto::v1::{self as wire, objective::Kind};
-use recipe::Recipe;
+use recipe::{DATASETS, Recipe};
 use serde_json::Value as Json;
 use tuner::{Domain, Space, Value};
 
 use super::{invalid, space, text};
 use crate::{
     Error,
-    study::{DATASETS, External, METRICS, Objective, Whetstone},
+    study::{External, METRICS, Objective, Whetstone},
 };
 
 /// Most bytes of an external objective's labels.
