@@ -1,7 +1,7 @@
 //! Real servers in temporary folders. They need PostgreSQL's server binaries.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -38,26 +38,11 @@ fn kill(pid: &str) {
     assert!(Command::new("kill").args(["-9", pid]).status().unwrap().success());
 }
 
-/// This very program again, told to hold a server until it is killed.
+/// Another process that holds a server until it is killed.
 fn another_process(data: &Path) -> Command {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "hold", "--ignored", "--nocapture"]).env("HOLD", data);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hold-postgres"));
+    command.arg(data);
     command
-}
-
-#[test]
-#[ignore = "is the other process of other tests"]
-fn hold() {
-    let data = std::env::var_os("HOLD").expect("another test says where");
-    match Server::open(Path::new(&data)) {
-        Ok(server) => {
-            // On a line of its own, behind what the harness says.
-            println!("\n{}", server.url());
-            std::io::stdout().flush().unwrap();
-            std::thread::sleep(Duration::from_secs(60));
-        }
-        Err(error) => panic!("{error}"),
-    }
 }
 
 #[test]
