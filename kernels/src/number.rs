@@ -40,6 +40,10 @@ pub trait Number:
     ) -> Self::Vector<S>;
 }
 
+/// Registers of this size may belong to a processor without fused multiply-add, on which it would
+/// be a call of the mathematics library for every number.
+const PORTABLE_BYTES: usize = 16;
+
 impl Number for f32 {
     type Vector<S: Simd> = S::f32s;
 
@@ -57,7 +61,11 @@ impl Number for f32 {
 
     #[inline(always)]
     fn multiply_add<S: Simd>(simd: S, a: S::f32s, b: S::f32s, c: S::f32s) -> S::f32s {
-        simd.mul_add_e_f32s(a, b, c)
+        if size_of::<S::f32s>() == PORTABLE_BYTES {
+            simd.add_f32s(simd.mul_f32s(a, b), c)
+        } else {
+            simd.mul_add_e_f32s(a, b, c)
+        }
     }
 }
 
@@ -78,6 +86,10 @@ impl Number for f64 {
 
     #[inline(always)]
     fn multiply_add<S: Simd>(simd: S, a: S::f64s, b: S::f64s, c: S::f64s) -> S::f64s {
-        simd.mul_add_e_f64s(a, b, c)
+        if size_of::<S::f64s>() == PORTABLE_BYTES {
+            simd.add_f64s(simd.mul_f64s(a, b), c)
+        } else {
+            simd.mul_add_e_f64s(a, b, c)
+        }
     }
 }

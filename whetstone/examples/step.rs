@@ -49,8 +49,8 @@ fn parts(side: usize, channels: usize, features: usize, kernel: usize) -> candle
     // Images carry no gradient, activations do.
     let x = if channels == 1 { x } else { Var::from_tensor(&x)?.into_inner() };
     let w = Var::from_tensor(&noise(&[kernel, kernel, channels, features])?)?;
-    let forward = fastest_ms(|| drop(conv2d_same(&x, &w.as_detached_tensor()).unwrap()));
-    let y = conv2d_same(&x, &w)?;
+    let forward = fastest_ms(|| drop(conv2d_same(&x, &w.as_detached_tensor(), 1).unwrap()));
+    let y = conv2d_same(&x, &w, 1)?;
     let backward = fastest_ms(|| drop(y.backward().unwrap()));
     println!(
         "conv {side}² {channels} → {features}: forward {forward:.2} ms, backward {backward:.2} ms"

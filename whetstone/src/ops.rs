@@ -7,12 +7,10 @@
 //! candle's own pooling and clamp are deliberately absent: with ties the gradient of its
 //! `max_pool2d` is wrong, that of `clamp` is halved at the bounds, and thresholds tie all the time.
 //!
-//! Every kernel runs on the calling thread alone. Whoever has more cores trains more networks.
+//! Convolutions are the `kernels` crate's.
 
 pub mod conv2d;
 pub mod curve;
-pub mod patches;
-pub mod product;
 pub mod real;
 pub mod sharpened_norm;
 pub mod statistics;

@@ -38,7 +38,8 @@ fn crates_know_only_whom_they_may() {
         ("tuner", &[]),
         ("recipe", &[]),
         ("embedded-postgres", &[]),
-        ("whetstone", &["recipe"]),
+        ("kernels", &[]),
+        ("whetstone", &["kernels", "recipe"]),
         ("coordinator", &["embedded-postgres", "migrations", "proto", "recipe", "tuner"]),
         ("worker", &["proto", "recipe", "whetstone"]),
         ("cli", &["embedded-postgres", "proto"]),
@@ -56,7 +57,7 @@ fn crates_know_only_whom_they_may() {
 fn the_computing_crates_wait_for_nothing() {
     let metadata = metadata();
     let waiting = ["tokio", "tonic", "prost", "sqlx", "proto", "axum", "hyper"];
-    for name in ["tuner", "recipe", "whetstone"] {
+    for name in ["tuner", "recipe", "kernels", "whetstone"] {
         let known = dependencies(&metadata, name);
         for other in waiting {
             assert!(!known.contains(other), "`{name}` must not depend on `{other}`");
@@ -66,7 +67,7 @@ fn the_computing_crates_wait_for_nothing() {
 
 #[test]
 fn the_computing_crates_read_neither_clock_nor_environment() {
-    for name in ["tuner", "recipe", "whetstone"] {
+    for name in ["tuner", "recipe", "kernels", "whetstone"] {
         for (path, text) in sources(&root().join(name).join("src")) {
             for word in ["SystemTime", "Instant::now", "env::var", "thread_rng", "from_entropy"] {
                 assert!(!text.contains(word), "{} reads {word}", path.display());

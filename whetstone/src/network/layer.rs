@@ -108,7 +108,7 @@ impl Layer {
     fn map(&self, x: &Tensor, weights: &Tensor) -> Result<Tensor> {
         match weights.rank() {
             2 => linear(&x.flatten_from(1)?, weights),
-            _ => conv2d_same(x, weights),
+            _ => conv2d_same(x, weights, 1),
         }
     }
 

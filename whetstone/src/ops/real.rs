@@ -1,10 +1,11 @@
 //! The two number types that networks are computed in.
 
 use candle_core::{Tensor, WithDType};
+use kernels::number::Number;
 use std::ops::Neg;
 
 /// `f32`, in which networks train, or `f64`, in which their gradients are checked.
-pub trait Real: WithDType + Neg<Output = Self> + Send + Sync {
+pub trait Real: WithDType + Number + Neg<Output = Self> {
     /// `e` to this power.
     fn exp(self) -> Self;
 }

@@ -10,7 +10,7 @@ fn convolutions_are_as_published() {
     let group = fixtures("conv2d_same");
     let x = tensor(&group["x_nhwc"]);
     for case in group["cases"].as_array().unwrap() {
-        let y = conv2d_same(&x, &tensor(&case["kernel_hwio"])).unwrap();
+        let y = conv2d_same(&x, &tensor(&case["kernel_hwio"]), 1).unwrap();
         let y = y.broadcast_add(&tensor(&case["bias"])).unwrap();
         assert_close(&flat(&y), &numbers(&case["y_nhwc"]), 1e-9, "convolution");
     }
@@ -25,7 +25,7 @@ fn convolutions_agree_with_candles_and_so_do_their_gradients() {
         let x = scattered_var(&[images, height, width, channels], 0.1);
         let w = scattered_var(&[side, side, channels, features], 0.2);
         let weight = scattered_var(&[images, height, width, features], 0.3).detach();
-        let ours = conv2d_same(&x, &w).unwrap();
+        let ours = conv2d_same(&x, &w, 1).unwrap();
         let theirs = x
             .permute((0, 3, 1, 2))
             .unwrap()
@@ -52,7 +52,7 @@ fn gradients_of_convolutions_agree_with_finite_differences() {
         let x = scattered_var(&[images, height, width, channels], 1.1);
         let w = scattered_var(&[side, side, channels, features], 1.2);
         assert_gradients(&[&x, &w], 1e-7, || {
-            conv2d_same(&x, &w).unwrap().sqr().unwrap().sum_all().unwrap()
+            conv2d_same(&x, &w, 1).unwrap().sqr().unwrap().sum_all().unwrap()
         });
     }
 }
@@ -69,17 +69,19 @@ fn a_dense_layer_is_a_product_of_matrices() {
 fn an_f32_convolution_is_the_f64_one_rounded() {
     let x = scattered_var(&[3, 9, 9, 8], 0.6);
     let w = scattered_var(&[3, 3, 8, 16], 0.7);
-    let exact = conv2d_same(&x, &w).unwrap();
+    let exact = conv2d_same(&x, &w, 1).unwrap();
     let rounded =
-        conv2d_same(&x.to_dtype(DType::F32).unwrap(), &w.to_dtype(DType::F32).unwrap()).unwrap();
+        conv2d_same(&x.to_dtype(DType::F32).unwrap(), &w.to_dtype(DType::F32).unwrap(), 1).unwrap();
     assert_close(&flat(&rounded), &flat(&exact), 1e-5, "f32");
 }
 
 #[test]
-fn an_even_kernel_and_unequal_channels_are_refused() {
+fn an_oblong_kernel_and_unequal_channels_are_refused() {
     let x = scattered_var(&[1, 4, 4, 2], 0.0);
-    let even = conv2d_same(&x, &scattered_var(&[2, 2, 2, 1], 0.0)).unwrap_err();
-    assert!(even.to_string().contains("odd side"), "{even}");
-    let channels = conv2d_same(&x, &scattered_var(&[3, 3, 3, 1], 0.0)).unwrap_err();
+    let oblong = conv2d_same(&x, &scattered_var(&[2, 3, 2, 1], 0.0), 1).unwrap_err();
+    assert!(oblong.to_string().contains("square"), "{oblong}");
+    let still = conv2d_same(&x, &scattered_var(&[3, 3, 2, 1], 0.0), 0).unwrap_err();
+    assert!(still.to_string().contains("stride"), "{still}");
+    let channels = conv2d_same(&x, &scattered_var(&[3, 3, 3, 1], 0.0), 1).unwrap_err();
     assert!(channels.to_string().contains("2 channels"), "{channels}");
 }

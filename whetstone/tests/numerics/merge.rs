@@ -113,6 +113,7 @@ fn a_merged_layer_fires_as_the_layer_does() {
                 _ => whetstone::ops::conv2d::conv2d_same(
                     &x.to_dtype(candle_core::DType::F64).unwrap(),
                     &weights.reshape(layer.weights.shape()).unwrap(),
+                    1,
                 ),
             };
             let spikes = flat(&theirs);
