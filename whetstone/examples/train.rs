@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 use whetstone::data::{Limits, load};
-use whetstone::train::{EpochReport, Stop, train};
+use whetstone::train::{EpochReport, Options, Stop, train};
 
 fn main() -> ExitCode {
     match run(std::env::args().skip(1)) {
@@ -65,7 +65,7 @@ fn run(mut args: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> {
             sharpness.join(" "),
         );
     };
-    let outcome = train(&recipe, &data, seed, progress, &Stop::new())?;
-    println!("{outcome:#?}");
+    let trained = train(&recipe, &data, seed, Options::default(), progress, &Stop::new())?;
+    println!("{:#?}", trained.outcome);
     Ok(())
 }

@@ -23,11 +23,13 @@ mod cifar;
 mod digits;
 mod error;
 mod file;
+mod fingerprint;
 mod idx;
 mod split;
 
 pub use batch::{batches_per_epoch, shuffled};
 pub use error::DataError;
+pub use fingerprint::Fingerprint;
 pub use split::Split;
 
 use std::path::Path;
@@ -47,7 +49,9 @@ pub struct Dataset {
     pub channels: usize,
     /// What the network learns from.
     pub train: Split,
-    /// What it is measured on.
+    /// What it is measured on as it learns, if that is not the test part.
+    pub validation: Option<Split>,
+    /// What it is measured on in the end; without a validation part, all along.
     pub test: Split,
 }
 
@@ -65,6 +69,11 @@ impl Dataset {
     /// Numbers that make up one image.
     pub fn image_len(&self) -> usize {
         self.height * self.width * self.channels
+    }
+
+    /// What a network is measured on as it learns: the validation part, or else the test part.
+    pub fn measured(&self) -> &Split {
+        self.validation.as_ref().unwrap_or(&self.test)
     }
 }
 
@@ -159,5 +168,6 @@ pub fn load(name: &str, folder: Option<&Path>, limits: Limits) -> Result<Dataset
         }
     }
     let Source { name, classes, height, width, channels, .. } = *source;
-    Ok(Dataset { name: name.to_owned(), classes, height, width, channels, train, test })
+    let (name, validation) = (name.to_owned(), None);
+    Ok(Dataset { name, classes, height, width, channels, train, validation, test })
 }

@@ -26,8 +26,10 @@
 //! };
 //! let digits = data::load("digits", None, data::Limits { train: Some(100), test: Some(50) })?;
 //! let seed = 1;
-//! let outcome = train::train(&recipe, &digits, seed, &mut |_| {}, &train::Stop::new())?;
-//! assert!(!outcome.sharpening_finished, "one epoch is not enough");
+//! let watch = &mut |report: &train::EpochReport| println!("{report:?}");
+//! let trained =
+//!     train::train(&recipe, &digits, seed, train::Options::default(), watch, &train::Stop::new())?;
+//! assert!(!trained.outcome.sharpening_finished, "one epoch is not enough");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -35,9 +37,9 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`train`](mod@train) | the loop: from a recipe, a data set and a seed to accuracies |
+//! | [`train`](mod@train) | the loop: from a recipe, a data set and a seed to accuracies; checkpoints |
 //! | [`evaluate`](mod@evaluate) | accuracy as the network stands, and with every activation a step |
-//! | [`network`] | the layers of a recipe, planned and built |
+//! | [`network`] | the layers of a recipe, planned and built; as a file |
 //! | [`softmax_decode`] | how output neurons vote for classes, and the loss |
 //! | [`sharpen`] | when which layer sharpens |
 //! | [`optim`] | Adadelta and RMSprop as Keras 2 has them |
@@ -45,12 +47,14 @@
 //! | [`merge`](mod@merge) | folding norms away, and the thresholds that remain |
 //! | [`data`] | labelled images |
 //! | [`seed`] | random streams |
+//! | `archive` | named arrays as safetensors, for checkpoints and networks |
 //!
 //! # Where the time goes
 //!
 //! candle keeps the graph; the operations are this crate's own. Each runs on the calling thread
 //! only: one core trains one network, and a machine of many cores as many networks.
 
+mod archive;
 pub mod data;
 pub mod evaluate;
 pub mod merge;
@@ -61,3 +65,5 @@ pub mod seed;
 pub mod sharpen;
 pub mod softmax_decode;
 pub mod train;
+
+pub use archive::ArchiveError;

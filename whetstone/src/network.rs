@@ -7,12 +7,15 @@
 //!
 //! The linear maps have no bias, since the norm behind each takes it off again.
 
+pub mod file;
 mod layer;
 mod plan;
 
 pub use layer::Layer;
+pub(crate) use layer::RestoreError;
 pub use plan::{Extent, LayerPlan, Plan, PlanError, Reach};
 
+use crate::archive::Archive;
 use crate::ops::curve::Curve;
 use crate::seed::{Purpose, Stream, stream};
 use crate::sharpen::Sharpness;
@@ -47,6 +50,10 @@ pub struct Network {
     pub key: Arc<Key>,
     /// The activation of every layer.
     pub activation: Activation,
+    /// What was built.
+    plan: Plan,
+    /// From what it was built.
+    recipe: Recipe,
 }
 
 impl Network {
@@ -63,7 +70,32 @@ impl Network {
             Layer::new(layer, recipe, &mut stream(seed, Purpose::Weights, index as u64))
         });
         let layers = layers.collect::<candle_core::Result<_>>()?;
-        Ok(Self { layers, key: Arc::new(key), activation: recipe.activation })
+        Ok(Self::of(layers, key, plan, recipe))
+    }
+
+    fn of(layers: Vec<Layer>, key: Key, plan: &Plan, recipe: &Recipe) -> Self {
+        let (plan, recipe, key) = (plan.clone(), recipe.clone(), Arc::new(key));
+        Self { layers, key, activation: recipe.activation, plan, recipe }
+    }
+
+    /// The plan it was built by: every size.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The recipe it was built from.
+    pub fn recipe(&self) -> &Recipe {
+        &self.recipe
+    }
+
+    /// Writes down all that training has made of the layers.
+    pub(crate) fn save_layers(&self, into: &mut Archive) -> candle_core::Result<()> {
+        self.layers.iter().try_for_each(|layer| layer.save(into))
+    }
+
+    /// Takes up what [`Network::save_layers`] wrote down.
+    pub(crate) fn restore_layers(&mut self, from: &Archive) -> Result<(), RestoreError> {
+        self.layers.iter_mut().try_for_each(|layer| layer.restore(from))
     }
 
     /// Everything that is trained, input to output; within a layer weights, gamma, beta.

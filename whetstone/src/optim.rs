@@ -151,6 +151,29 @@ impl Optimizer {
         self.updates
     }
 
+    /// How many running averages each variable has.
+    pub fn averages_per_variable(&self) -> usize {
+        self.rule.averages()
+    }
+
+    /// Goes on after so many updates with these running averages: for each variable those that
+    /// [`Optimizer::averages`] gave.
+    ///
+    /// # Errors
+    ///
+    /// If an average's number, shape or type is not what the rule keeps of its variable.
+    pub fn resume(&mut self, updates: u64, averages: &[Vec<Tensor>]) -> Result<()> {
+        let (variables, rows) = (self.learners.len(), averages.len());
+        if variables != rows {
+            candle_core::bail!("{variables} variables cannot go on with the averages of {rows}")
+        }
+        for (learner, averages) in self.learners.iter_mut().zip(averages) {
+            learner.averages.set(&learner.var, averages, self.rule.averages())?;
+        }
+        self.updates = updates;
+        Ok(())
+    }
+
     /// The running averages of the variable at this index, in the order of the rule's formulas,
     /// each a copy of the variable's shape.
     ///

@@ -18,14 +18,18 @@
 //! [`Sharpener::finished`] leaves a partly soft network.
 
 mod adaptive;
+mod chosen;
 mod scheduled;
 mod sharpness;
 mod simple;
+mod state;
 
-pub use adaptive::{Adaptive, AdaptiveSettings, Direction, Trend};
-pub use scheduled::{ScheduleError, Scheduled, Window};
+pub use adaptive::{Adaptive, AdaptiveSettings, AdaptiveState, Direction, Trend};
+pub use chosen::{Chosen, ChosenState};
+pub use scheduled::{ScheduleError, Scheduled, ScheduledState, Window};
 pub use sharpness::Sharpness;
 pub use simple::Simple;
+pub use state::StateError;
 
 /// In which order layers sharpen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,144 +1,102 @@
 //! The training loop: from a recipe and a data set to the accuracies it reaches.
 //!
-//! It prints nothing and reads no clock. After every epoch it hands an [`EpochReport`] to whoever
-//! asked, before every batch it looks at a [`Stop`], and for one seed it gives one result.
+//! It prints nothing and reads no clock. After every epoch it hands an [`EpochReport`] to a
+//! [`Watch`], which may take a [`Checkpoint`] then, before every batch it looks at a [`Stop`], and
+//! for one seed it gives one result, however often it was interrupted.
 
+mod checkpoint;
+mod error;
 mod report;
 mod stop;
+mod training;
+mod watch;
 
+pub use checkpoint::{Checkpoint, CheckpointError};
+pub use error::TrainError;
 pub use report::{EpochReport, Outcome};
 pub use stop::Stop;
+pub use watch::{State, Watch};
 
-use crate::data::{Dataset, batches_per_epoch, shuffled};
+use crate::data::Dataset;
 use crate::evaluate::{Accuracy, evaluate};
-use crate::network::{Extent, Network, NetworkError, Plan};
-use crate::ops::real::with_values;
-use crate::optim::Optimizer;
-use crate::seed::{Purpose, stream};
-use crate::sharpen::{ScheduleError, Scheduled, Sharpener, Sharpness};
-use crate::softmax_decode::{correct, cross_entropy};
-use candle_core::{Device, Tensor};
-use candle_nn::Optimizer as _;
+use crate::network::Network;
+use crate::sharpen::{Sharpener, Sharpness};
 use recipe::Recipe;
+use training::Training;
 
-/// Why a training ended without an outcome.
-#[derive(Debug, thiserror::Error)]
-pub enum TrainError {
-    /// [`Stop`] was asked for.
-    #[error("training was stopped on request")]
-    Stopped,
-    /// The loss is no longer a number. Another learning rate may help, another attempt will not.
-    #[error(
-        "the loss became infinite or undefined in epoch {epoch}, batch {batch}: lower the learning \
-         rate"
-    )]
-    Diverged {
-        /// The epoch, from 0.
-        epoch: u32,
-        /// The batch within it, from 0.
-        batch: usize,
-    },
-    /// The recipe cannot be followed on this data.
-    #[error("the recipe does not fit the data set `{dataset}`: {reason}")]
-    Recipe {
-        /// The data set.
-        dataset: String,
-        /// What does not fit, as a sentence.
-        reason: String,
-    },
-    /// A tensor operation failed, which no valid recipe brings about.
-    #[error("a tensor operation failed in training")]
-    Tensor(#[from] candle_core::Error),
+/// What may be asked of a training besides its recipe; none of it changes what is learned.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options<'a> {
+    /// Where to go on; without it training begins anew.
+    pub from: Option<&'a Checkpoint>,
+    /// Whether to measure the test part, once, at the end: [`Outcome::test`].
+    pub measure_test: bool,
 }
 
-/// Trains the network of a recipe on `data.train`, measured on `data.test`.
+/// What a training leaves.
+#[derive(Debug)]
+pub struct Trained {
+    /// What was measured.
+    pub outcome: Outcome,
+    /// The network as it stands at the end.
+    pub network: Network,
+    /// How sharp each of its layers is then, input to output.
+    pub sharpness: Vec<Sharpness>,
+}
+
+impl Trained {
+    /// The network as a file; see [`network::file`](crate::network::file).
+    ///
+    /// # Errors
+    ///
+    /// None that a trained network brings about.
+    pub fn network_to_bytes(&self) -> candle_core::Result<Vec<u8>> {
+        self.network.to_bytes(&self.sharpness)
+    }
+}
+
+/// Trains the network of a recipe on `data.train`, measured after every epoch on
+/// `data.validation`, or on `data.test` if there is none.
 ///
-/// `progress` is called at the end of every epoch. Training ends after the planned epochs, or with
+/// `watch` is called at the end of every epoch. Training ends after the planned epochs, or with
 /// the epoch in which the last layer became a threshold: nothing can be learned after that.
 ///
-/// The same arguments give the same outcome and the same reports, bit for bit, on machines with
-/// the same vector instructions.
+/// The same arguments give the same outcome, reports and weights, bit for bit, on machines with
+/// the same vector instructions; and so does a training that goes on from a checkpoint of itself.
 ///
 /// # Errors
 ///
-/// [`TrainError::Recipe`] before the first epoch, [`TrainError::Stopped`] and
-/// [`TrainError::Diverged`] during one.
+/// [`TrainError::Recipe`] and [`TrainError::Checkpoint`] before the first epoch,
+/// [`TrainError::Stopped`] and [`TrainError::Diverged`] during one.
 pub fn train(
     recipe: &Recipe,
     data: &Dataset,
     seed: u64,
-    progress: &mut dyn FnMut(&EpochReport),
+    options: Options<'_>,
+    watch: &mut dyn Watch,
     stop: &Stop,
-) -> Result<Outcome, TrainError> {
-    let unfit = |reason: String| TrainError::Recipe { dataset: data.name.clone(), reason };
-    let image = Extent { height: data.height, width: data.width, channels: data.channels };
-    let plan = Plan::new(recipe, image, data.classes).map_err(|e| unfit(e.to_string()))?;
-    let mut network = Network::new(&plan, recipe, seed).map_err(|error| match error {
-        NetworkError::Tensor(error) => TrainError::Tensor(error),
-        error => unfit(error.to_string()),
-    })?;
-    let batch_size = recipe.batch_size as usize;
-    let batches = batches_per_epoch(data.train.len(), batch_size);
-    if batches == 0 || data.test.is_empty() {
-        return Err(unfit("it needs at least one image to train on and one to test with".into()));
+) -> Result<Trained, TrainError> {
+    let mut training = Training::new(recipe, data, seed)?;
+    if let Some(checkpoint) = options.from {
+        checkpoint.restore(&mut training)?;
     }
-    let mut sharpener = Scheduled::from_recipe(recipe, batches)
-        .map_err(|error: ScheduleError| unfit(error.to_string()))?;
-    let mut optimizer = Optimizer::new(network.variables(), recipe)?;
-
-    let epochs_planned = recipe.epochs_planned();
-    let mut measured = Accuracy { soft: 0.0, binary: 0.0 };
-    let mut epochs = 0;
-    let (mut pixels, mut labels) = (Vec::new(), Vec::new());
-    for epoch in 0..epochs_planned {
-        let order = shuffled(data.train.len(), seed, epoch.into());
-        let (mut loss_sum, mut hits) = (0.0, 0);
-        for (batch, order) in order.chunks(batch_size).enumerate() {
-            if stop.is_asked() {
-                return Err(TrainError::Stopped);
-            }
-            data.train.gather(order, &mut pixels, &mut labels);
-            let shape = (labels.len(), data.height, data.width, data.channels);
-            let images = Tensor::from_slice(&pixels, shape, &Device::Cpu)?;
-            let curves = network.curves(&sharpener.sharpness());
-            let update = u64::from(epoch) * batches as u64 + batch as u64;
-            let mut noise = stream(seed, Purpose::Noise, update);
-            let output = network.train_forward(&images, &curves, &mut noise)?;
-            let loss = cross_entropy(&output, &network.key, &labels)?;
-            let value = f64::from(loss.to_scalar::<f32>()?);
-            if !value.is_finite() {
-                return Err(TrainError::Diverged { epoch, batch });
-            }
-            loss_sum += value * labels.len() as f64;
-            hits += with_values::<f32, _>(&output, |x| Ok(correct(&network.key, x, &labels)))?;
-            optimizer.backward_step(&loss)?;
-            sharpener.after_batch();
-        }
-        let images = data.train.len() as f64;
-        sharpener.after_epoch(loss_sum / images);
-        let sharpness = sharpener.sharpness();
-        measured = evaluate(&network, data, &data.test, &sharpness)?;
-        epochs = epoch + 1;
-        progress(&EpochReport {
-            epoch,
-            epochs_planned,
-            loss: loss_sum / images,
-            train_accuracy: hits as f64 / images,
-            soft_accuracy: measured.soft,
-            binary_accuracy: measured.binary,
-            sharpness: sharpness.into_iter().map(Sharpness::get).collect(),
-            learning_rate: optimizer.learning_rate(),
-        });
-        if sharpener.stop() {
-            break;
-        }
+    let mut measured = None;
+    while !training.over() {
+        let report = training.epoch(stop)?;
+        measured = Some(Accuracy { soft: report.soft_accuracy, binary: report.binary_accuracy });
+        watch.epoch(&report, &State(&training));
     }
-    Ok(Outcome {
-        soft_accuracy: measured.soft,
-        binary_accuracy: measured.binary,
-        sharpening_finished: sharpener.finished(),
-        epochs,
-        parameters: plan.parameters(),
-        multiply_adds: plan.multiply_adds(),
-    })
+    let measured = match measured {
+        Some(measured) => measured,
+        // It went on from its own end.
+        None => training.measure()?,
+    };
+    let sharpness = training.sharpener.sharpness();
+    let test = match (options.measure_test, &data.validation) {
+        (false, _) => None,
+        (true, None) => Some(measured),
+        (true, Some(_)) => Some(evaluate(&training.network, data, &data.test, &sharpness)?),
+    };
+    let outcome = training.outcome(measured, test);
+    Ok(Trained { outcome, network: training.network, sharpness })
 }

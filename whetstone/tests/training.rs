@@ -9,7 +9,7 @@ use whetstone::optim;
 use whetstone::seed::{Purpose, stream};
 use whetstone::sharpen::Sharpness;
 use whetstone::softmax_decode::{correct, cross_entropy};
-use whetstone::train::{EpochReport, Outcome, Stop, TrainError, train};
+use whetstone::train::{EpochReport, Options, Outcome, Stop, TrainError, train};
 
 fn digits(train: usize, test: usize) -> Dataset {
     load("digits", None, Limits { train: Some(train), test: Some(test) }).unwrap()
@@ -42,8 +42,13 @@ fn small() -> Recipe {
 fn run(recipe: &Recipe, data: &Dataset, seed: u64) -> (Outcome, Vec<EpochReport>) {
     let mut reports = Vec::new();
     let progress = &mut |report: &EpochReport| reports.push(report.clone());
-    let outcome = train(recipe, data, seed, progress, &Stop::new()).unwrap();
-    (outcome, reports)
+    let trained = train(recipe, data, seed, Options::default(), progress, &Stop::new()).unwrap();
+    (trained.outcome, reports)
+}
+
+fn refused(recipe: &Recipe, data: &Dataset) -> TrainError {
+    let watch = &mut |_: &EpochReport| {};
+    train(recipe, data, 1, Options::default(), watch, &Stop::new()).unwrap_err()
 }
 
 #[test]
@@ -100,7 +105,7 @@ fn a_stop_ends_training_before_the_next_batch() {
         epochs += 1;
         asked.ask();
     };
-    let stopped = train(&small(), &digits(100, 50), 1, progress, &stop);
+    let stopped = train(&small(), &digits(100, 50), 1, Options::default(), progress, &stop);
     assert!(matches!(stopped, Err(TrainError::Stopped)), "{stopped:?}");
     assert_eq!(epochs, 1);
 }
@@ -109,7 +114,7 @@ fn a_stop_ends_training_before_the_next_batch() {
 fn a_loss_that_is_no_number_is_an_error_that_says_where() {
     // A step so long that the weights leave f32 and the norm divides infinity by infinity.
     let recipe = Recipe { learning_rate: 1e38, ..small() };
-    let diverged = train(&recipe, &digits(200, 50), 1, &mut |_| {}, &Stop::new()).unwrap_err();
+    let diverged = refused(&recipe, &digits(200, 50));
     assert!(matches!(diverged, TrainError::Diverged { epoch: 0, batch: 1.. }), "{diverged:?}");
     assert!(diverged.to_string().contains("learning rate"), "{diverged}");
 }
@@ -119,7 +124,7 @@ fn a_recipe_the_images_are_too_small_for_is_refused_before_training() {
     let mut data = digits(20, 10);
     (data.height, data.width) = (2, 32);
     let recipe = Recipe { batch_size: 10, ..small() };
-    let refused = train(&recipe, &data, 1, &mut |_| {}, &Stop::new()).unwrap_err();
+    let refused = refused(&recipe, &data);
     assert!(matches!(refused, TrainError::Recipe { .. }), "{refused:?}");
     assert!(refused.to_string().contains("conv2"), "{refused}");
 }

@@ -8,7 +8,7 @@ use proto::v1;
 use proto::v1::{objective, value};
 use recipe::Recipe;
 use whetstone::data::DataError;
-use whetstone::train::{EpochReport, Outcome, TrainError, train};
+use whetstone::train::{EpochReport, Options, Outcome, TrainError, train};
 
 use crate::datasets::Datasets;
 use crate::evaluation::{Failure, Measured};
@@ -49,14 +49,15 @@ pub fn evaluate(
 
     let begun_at = Instant::now();
     let mut tell = |epoch: &EpochReport| tell_epoch(epoch, progress);
-    let outcome = train(&recipe, &dataset, lease.seed, &mut tell, halt.stop());
+    let options = Options::default();
+    let trained = train(&recipe, &dataset, lease.seed, options, &mut tell, halt.stop());
     let train_seconds = begun_at.elapsed().as_secs_f64();
-    match outcome {
-        Ok(outcome) => Ok(measured(&outcome, metric, train_seconds)),
+    match trained {
+        Ok(trained) => Ok(measured(&trained.outcome, metric, train_seconds)),
         Err(TrainError::Stopped) => Err(Failure::Stopped),
         Err(error @ TrainError::Diverged { .. }) => Err(Failure::NotANumber(one_line(&error))),
         Err(error @ TrainError::Recipe { .. }) => Err(Failure::UserError(one_line(&error))),
-        Err(error @ TrainError::Tensor(_)) => Err(Failure::Broken(one_line(&error))),
+        Err(error @ (TrainError::Tensor(_) | TrainError::Checkpoint(_))) => Err(Failure::Broken(one_line(&error))),
     }
 }
 

@@ -1,8 +1,10 @@
 //! One sharpenable layer with its weights and moving statistics.
 
-use super::plan::{LayerPlan, Reach};
+use super::plan::LayerPlan;
+use crate::archive::{Archive, ArchiveError};
 use crate::ops::conv2d::{conv2d_same, linear};
 use crate::ops::curve::Curve;
+use crate::ops::real::with_values;
 use crate::ops::sharpened_norm::{Pool, SharpenedNorm};
 use crate::ops::statistics::{Moving, Statistics};
 use crate::seed::{Stream, glorot_uniform};
@@ -33,15 +35,43 @@ pub struct Layer {
     zeros: Tensor,
 }
 
+/// The names of the moving statistics in files.
+const MOVING_MEAN: &str = "moving_mean";
+const MOVING_VARIANCE: &str = "moving_variance";
+
+/// Why a layer cannot take up what was written down.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RestoreError {
+    /// It was another network that was written down.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// Tensors could not be made.
+    #[error(transparent)]
+    Tensor(#[from] candle_core::Error),
+}
+
 impl Layer {
     /// A fresh layer: Glorot-uniform weights, gamma 1, beta 0.
     pub(super) fn new(plan: &LayerPlan, recipe: &Recipe, draws: &mut Stream) -> Result<Self> {
+        Self::with_weights(plan, recipe, glorot_uniform(&plan.weights_shape(), draws))
+    }
+
+    /// The layer that was written down. Nothing is made room for before the numbers are there.
+    pub(super) fn load(
+        plan: &LayerPlan,
+        recipe: &Recipe,
+        from: &Archive,
+    ) -> std::result::Result<Self, RestoreError> {
+        let weights = from.get(&format!("{}.weights", plan.name), &plan.weights_shape())?;
+        let mut layer = Self::with_weights(plan, recipe, weights)?;
+        layer.restore(from)?;
+        Ok(layer)
+    }
+
+    /// A layer of these weights, row-major; gamma 1, beta 0.
+    fn with_weights(plan: &LayerPlan, recipe: &Recipe, weights: Vec<f32>) -> Result<Self> {
         let features = plan.features;
-        let shape = match plan.reach {
-            Reach::Square(side) => vec![side, side, plan.input.channels, features],
-            Reach::Everything => vec![plan.input.len(), features],
-        };
-        let weights = Tensor::from_vec(glorot_uniform(&shape, draws), shape, &Device::Cpu)?;
+        let weights = Tensor::from_vec(weights, plan.weights_shape(), &Device::Cpu)?;
         let ones = Tensor::ones(features, DType::F32, &Device::Cpu)?;
         let zeros = ones.zeros_like()?;
         let learned = |wanted: bool, from: &Tensor| {
@@ -63,11 +93,50 @@ impl Layer {
 
     /// What is trained here: weights, gamma, beta.
     pub fn variables(&self) -> Vec<Var> {
-        [Some(&self.weights), self.gamma.as_ref(), self.beta.as_ref()]
+        self.named_variables().into_iter().map(|(_, var)| var.clone()).collect()
+    }
+
+    /// The same, each under its name in files.
+    pub(crate) fn named_variables(&self) -> Vec<(String, &Var)> {
+        [("weights", Some(&self.weights)), ("gamma", self.gamma.as_ref()), ("beta", self.beta.as_ref())]
             .into_iter()
-            .flatten()
-            .cloned()
+            .filter_map(|(what, var)| Some((format!("{}.{what}", self.name), var?)))
             .collect()
+    }
+
+    /// The names of all arrays that [`Layer::save`] writes.
+    pub(crate) fn array_names(&self) -> Vec<String> {
+        let learned = self.named_variables().into_iter().map(|(name, _)| name);
+        let moving = [MOVING_MEAN, MOVING_VARIANCE].map(|what| format!("{}.{what}", self.name));
+        learned.chain(moving).collect()
+    }
+
+    /// Writes down all that training has made of the layer.
+    pub(super) fn save(&self, into: &mut Archive) -> Result<()> {
+        for (name, var) in self.named_variables() {
+            with_values::<f32, _>(var, |values| {
+                into.put(name, var.dims(), values);
+                Ok(())
+            })?;
+        }
+        let Statistics { mean, variance, .. } = self.moving.statistics();
+        for (what, values) in [(MOVING_MEAN, mean), (MOVING_VARIANCE, variance)] {
+            into.put(format!("{}.{what}", self.name), &[values.len()], values);
+        }
+        Ok(())
+    }
+
+    /// Takes up what [`Layer::save`] wrote down.
+    pub(super) fn restore(&mut self, from: &Archive) -> std::result::Result<(), RestoreError> {
+        for (name, var) in self.named_variables() {
+            let values = from.get::<f32>(&name, var.dims())?;
+            var.set(&Tensor::from_vec(values, var.dims(), &Device::Cpu)?)?;
+        }
+        let features = self.moving.statistics().mean.len();
+        let moving = |what| from.get::<f64>(&format!("{}.{what}", self.name), &[features]);
+        let (mean, variance) = (moving(MOVING_MEAN)?, moving(MOVING_VARIANCE)?);
+        self.moving.restore(mean, variance);
+        Ok(())
     }
 
     /// The linear map alone, without noise or graph, as at inference.

@@ -95,6 +95,14 @@ impl LayerPlan {
         }
     }
 
+    /// Shape of the linear map's weights: HWIO, or `(inputs, outputs)` for a dense layer.
+    pub fn weights_shape(&self) -> Vec<usize> {
+        match self.reach {
+            Reach::Square(side) => vec![side, side, self.input.channels, self.features],
+            Reach::Everything => vec![self.input.len(), self.features],
+        }
+    }
+
     /// Numbers in the linear map.
     pub fn weights(&self) -> usize {
         self.inputs_per_neuron() * self.features
@@ -117,6 +125,8 @@ impl LayerPlan {
 /// being the sixth.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
+    /// What the network looks at.
+    pub image: Extent,
     /// The layers, input to output.
     pub layers: Vec<LayerPlan>,
     /// Classes to tell apart.
@@ -191,7 +201,7 @@ impl Plan {
             input = layers[layers.len() - 1].output();
         }
         let Recipe { norm_center, norm_scale, .. } = *recipe;
-        Ok(Self { layers, classes, norm_center, norm_scale })
+        Ok(Self { image, layers, classes, norm_center, norm_scale })
     }
 
     /// Output neurons.

@@ -91,6 +91,17 @@ impl Moving {
         Self { momentum, statistics: Statistics { mean, variance, origin: Origin::Moving } }
     }
 
+    /// Takes the place of a moving average that was saved: its mean and variance per channel.
+    ///
+    /// # Panics
+    ///
+    /// If there is not one mean and one variance per channel.
+    pub fn restore(&mut self, mean: Vec<f64>, variance: Vec<f64>) {
+        assert_eq!(mean.len(), self.statistics.mean.len());
+        assert_eq!(variance.len(), self.statistics.variance.len());
+        (self.statistics.mean, self.statistics.variance) = (mean, variance);
+    }
+
     /// Moves on by one batch: `moving ← m · moving + (1 − m) · batch`.
     ///
     /// The variance that enters is the unbiased one, n / (n − 1) times the batch's, as in the

@@ -79,6 +79,23 @@ impl Averages {
         Ok(())
     }
 
+    /// Takes the place of these averages of the variable, `count` of them.
+    pub(super) fn set(&mut self, var: &Var, saved: &[Tensor], count: usize) -> Result<()> {
+        fn joined<N: Number>(saved: &[Tensor]) -> Result<Vec<N>> {
+            let values = saved.iter().map(|average| average.flatten_all()?.to_vec1::<N>());
+            Ok(values.collect::<Result<Vec<_>>>()?.concat())
+        }
+        if saved.len() != count || saved.iter().any(|average| average.shape() != var.shape()) {
+            bail!("a variable of shape {:?} needs {count} averages of that shape", var.shape());
+        }
+        match self {
+            Averages::F32(averages) => *averages = joined(saved)?,
+            Averages::F64(averages) => *averages = joined(saved)?,
+            Averages::Tensors(averages) => *averages = saved.to_vec(),
+        }
+        Ok(())
+    }
+
     /// A copy of each average in the variable's shape.
     pub(super) fn to_tensors(&self, var: &Var) -> Result<Vec<Tensor>> {
         fn split<N: Number>(averages: &[N], var: &Var) -> Result<Vec<Tensor>> {

@@ -1,6 +1,8 @@
 //! The adaptive sharpener: sharpens while the training loss is level, pauses while it recovers.
 
+use super::state::{StateError, check};
 use super::{Order, Sharpener};
+use serde::{Deserialize, Serialize};
 
 /// What an [`Adaptive`] sharpener goes by. The defaults are Whetstone's.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -70,13 +72,19 @@ pub enum Direction {
 pub struct Adaptive {
     settings: AdaptiveSettings,
     batches_per_epoch: f64,
+    trend: Option<Trend>,
+    state: AdaptiveState,
+}
+
+/// What decides how an [`Adaptive`] sharpener goes on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AdaptiveState {
     host: Vec<f64>,
     sharpening: bool,
     reference_loss: f64,
     epochs_without_improvement: u32,
     /// A layer has become hard in this epoch; the next one has to wait for the epoch's end.
     waiting: bool,
-    trend: Option<Trend>,
     epochs_completed: u32,
     stop: bool,
 }
@@ -101,35 +109,53 @@ impl Adaptive {
         Adaptive {
             settings,
             batches_per_epoch: batches_per_epoch as f64,
-            host: vec![0.0; layers],
-            sharpening: false,
-            reference_loss: Self::FIRST_REFERENCE_LOSS,
-            epochs_without_improvement: 0,
-            waiting: false,
             trend: None,
-            epochs_completed: 0,
-            stop: false,
+            state: AdaptiveState {
+                host: vec![0.0; layers],
+                sharpening: false,
+                reference_loss: Self::FIRST_REFERENCE_LOSS,
+                epochs_without_improvement: 0,
+                waiting: false,
+                epochs_completed: 0,
+                stop: false,
+            },
         }
     }
 
     /// Whether sharpness moves with every batch now.
     pub fn sharpening(&self) -> bool {
-        self.sharpening
+        self.state.sharpening
     }
 
     /// The loss at the last significant event.
     pub fn reference_loss(&self) -> f64 {
-        self.reference_loss
+        self.state.reference_loss
     }
 
     /// Epochs since the last significant event.
     pub fn epochs_without_improvement(&self) -> u32 {
-        self.epochs_without_improvement
+        self.state.epochs_without_improvement
     }
 
     /// How the last epoch's loss stood to the reference held before it; `None` before the first.
     pub fn trend(&self) -> Option<Trend> {
         self.trend
+    }
+
+    /// What decides how it goes on; the trend does not.
+    pub fn state(&self) -> &AdaptiveState {
+        &self.state
+    }
+
+    /// Goes on from a state of a sharpener that was made alike.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError`] if it is none.
+    pub fn resume(&mut self, state: &AdaptiveState) -> Result<(), StateError> {
+        check(&state.host, self.state.host.len())?;
+        self.state = state.clone();
+        Ok(())
     }
 
     /// What a layer at this sharpness gains in one batch, before any factor.
@@ -144,26 +170,26 @@ impl Adaptive {
             0 => self.settings.first_layer_relative_rate,
             _ => 1.0,
         };
-        let sharpness = self.host[layer];
+        let sharpness = self.state.host[layer];
         let raised = snapped(sharpness + factor * self.gain(sharpness), Self::SNAP_BOTTOM_UP);
-        self.host[layer] = raised;
-        self.waiting = raised == 1.0;
+        self.state.host[layer] = raised;
+        self.state.waiting = raised == 1.0;
     }
 
     fn sharpen_uniformly(&mut self) {
-        let sharpness = self.host[0];
+        let sharpness = self.state.host[0];
         let raised = snapped(sharpness + self.gain(sharpness), Self::SNAP_UNIFORM);
-        self.host.fill(raised);
+        self.state.host.fill(raised);
     }
 
     /// Starts to count anew from this loss.
     fn take_as_reference(&mut self, loss: f64) {
-        self.reference_loss = loss;
-        self.epochs_without_improvement = 0;
+        self.state.reference_loss = loss;
+        self.state.epochs_without_improvement = 0;
     }
 
     fn compare(&self, loss: f64) -> Trend {
-        let relative_change = (loss - self.reference_loss) / self.reference_loss;
+        let relative_change = (loss - self.state.reference_loss) / self.state.reference_loss;
         let direction = if relative_change >= self.settings.significant_increase {
             Direction::Degraded
         } else if relative_change <= -self.settings.significant_decrease {
@@ -178,16 +204,16 @@ impl Adaptive {
         match direction {
             Direction::Improved => self.take_as_reference(loss),
             // A rise is not an improvement either, and counts.
-            Direction::Level | Direction::Degraded => self.epochs_without_improvement += 1,
+            Direction::Level | Direction::Degraded => self.state.epochs_without_improvement += 1,
         }
-        if self.sharpening {
+        if self.state.sharpening {
             if direction == Direction::Degraded {
                 self.take_as_reference(loss);
-                self.sharpening = false;
+                self.state.sharpening = false;
             }
-        } else if self.epochs_without_improvement > self.settings.patience {
+        } else if self.state.epochs_without_improvement > self.settings.patience {
             self.take_as_reference(loss);
-            self.sharpening = true;
+            self.state.sharpening = true;
         }
     }
 }
@@ -199,38 +225,38 @@ fn snapped(sharpness: f64, tolerance: f64) -> f64 {
 
 impl Sharpener for Adaptive {
     fn host(&self) -> &[f64] {
-        &self.host
+        &self.state.host
     }
 
     fn after_batch(&mut self) {
-        if !self.sharpening {
+        if !self.state.sharpening {
             return;
         }
-        let Some(layer) = self.host.iter().position(|sharpness| *sharpness < 1.0) else {
-            self.sharpening = false;
+        let Some(layer) = self.state.host.iter().position(|sharpness| *sharpness < 1.0) else {
+            self.state.sharpening = false;
             return;
         };
         match self.settings.order {
-            Order::BottomUp if self.waiting => {}
+            Order::BottomUp if self.state.waiting => {}
             Order::BottomUp => self.sharpen_bottom_up(layer),
             Order::Uniform => self.sharpen_uniformly(),
         }
     }
 
     fn after_epoch(&mut self, loss: f64) {
-        self.stop = self.finished();
-        self.waiting = false;
+        self.state.stop = self.finished();
+        self.state.waiting = false;
         let trend = self.compare(loss);
         self.trend = Some(trend);
-        self.epochs_completed += 1;
-        if self.epochs_completed >= self.settings.min_init_epochs {
+        self.state.epochs_completed += 1;
+        if self.state.epochs_completed >= self.settings.min_init_epochs {
             self.decide(loss, trend.direction);
         } else {
-            self.reference_loss = loss;
+            self.state.reference_loss = loss;
         }
     }
 
     fn stop(&self) -> bool {
-        self.stop
+        self.state.stop
     }
 }

@@ -3,6 +3,8 @@
 use recipe::{Recipe, schedule};
 
 use super::Sharpener;
+use super::state::{StateError, check};
+use serde::{Deserialize, Serialize};
 
 /// Epochs in which one layer goes from soft to hard, compared with the 0-based index of the last
 /// completed epoch: the layer moves while that index lies in `start … stop − 1`, and is hard from
@@ -100,6 +102,12 @@ impl Window {
 pub struct Scheduled {
     windows: Vec<Window>,
     increments: Vec<f64>,
+    state: ScheduledState,
+}
+
+/// What changes in a [`Scheduled`] sharpener as training goes on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ScheduledState {
     host: Vec<f64>,
     epochs_completed: u32,
     stop: bool,
@@ -134,9 +142,7 @@ impl Scheduled {
         Ok(Scheduled {
             windows: windows.to_vec(),
             increments,
-            host: vec![0.0; layers],
-            epochs_completed: 0,
-            stop: false,
+            state: ScheduledState { host: vec![0.0; layers], epochs_completed: 0, stop: false },
         })
     }
 
@@ -163,19 +169,37 @@ impl Scheduled {
     }
 }
 
+impl Scheduled {
+    /// What has changed since training began.
+    pub fn state(&self) -> &ScheduledState {
+        &self.state
+    }
+
+    /// Goes on from a state of a sharpener that was made alike.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError`] if it is none.
+    pub fn resume(&mut self, state: &ScheduledState) -> Result<(), StateError> {
+        check(&state.host, self.windows.len())?;
+        self.state = state.clone();
+        Ok(())
+    }
+}
+
 impl Sharpener for Scheduled {
     fn host(&self) -> &[f64] {
-        &self.host
+        &self.state.host
     }
 
     fn after_batch(&mut self) {
         // The lag: during epoch 1 this is still 0, as it is during epoch 0.
-        let last_completed = self.epochs_completed.saturating_sub(1);
+        let last_completed = self.state.epochs_completed.saturating_sub(1);
         if last_completed == 0 {
             return;
         }
         for ((sharpness, window), increment) in
-            self.host.iter_mut().zip(&self.windows).zip(&self.increments)
+            self.state.host.iter_mut().zip(&self.windows).zip(&self.increments)
         {
             if last_completed >= window.stop {
                 *sharpness = 1.0;
@@ -186,11 +210,11 @@ impl Sharpener for Scheduled {
     }
 
     fn after_epoch(&mut self, _loss: f64) {
-        self.epochs_completed += 1;
-        self.stop = self.finished();
+        self.state.epochs_completed += 1;
+        self.state.stop = self.finished();
     }
 
     fn stop(&self) -> bool {
-        self.stop
+        self.state.stop
     }
 }

@@ -15,8 +15,8 @@ pub enum KeyError {
         /// Output neurons.
         width: usize,
     },
-    /// The rows differ in length, or there are none.
-    #[error("a key needs at least one class, and as many bits for each as there are neurons")]
+    /// The rows differ in length, name neurons that do not exist, or there are none.
+    #[error("a key needs at least one class, and for each a bit per neuron of the output")]
     Ragged,
 }
 
@@ -68,6 +68,22 @@ impl Key {
         }
         let ones = |row: &Vec<bool>| (0..width).filter(|&neuron| row[neuron]).collect();
         Ok(Self { width, neurons: rows.iter().map(ones).collect() })
+    }
+
+    /// The key of which these are the neurons of each class, of `width` neurons in all.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Ragged`] if there is no class, or a class has no neuron, one beyond the width,
+    /// or its neurons do not ascend.
+    pub fn from_neurons(width: usize, neurons: Vec<Vec<usize>>) -> Result<Self, KeyError> {
+        let sound = |class: &Vec<usize>| {
+            class.is_sorted_by(|a, b| a < b) && class.last().is_some_and(|last| *last < width)
+        };
+        match !neurons.is_empty() && neurons.iter().all(sound) {
+            true => Ok(Self { width, neurons }),
+            false => Err(KeyError::Ragged),
+        }
     }
 
     /// How many classes it tells apart.

@@ -1,5 +1,7 @@
 //! What a training tells: after every epoch, and at its end.
 
+use crate::evaluate::Accuracy;
+
 /// One epoch, told at its end.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EpochReport {
@@ -12,7 +14,8 @@ pub struct EpochReport {
     pub loss: f64,
     /// Share of the epoch's images decoded as their label, seen likewise, in [0, 1].
     pub train_accuracy: f64,
-    /// Share of the test images decoded as their label with the sharpness below, in [0, 1].
+    /// Share of the measured images (the validation part, or else the test part) decoded as their
+    /// label with the sharpness below, in [0, 1].
     pub soft_accuracy: f64,
     /// The same with every activation a threshold.
     pub binary_accuracy: f64,
@@ -25,10 +28,13 @@ pub struct EpochReport {
 /// What came of a training.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
-    /// Accuracy on the test images with the sharpness at the end, in [0, 1].
+    /// Accuracy on the measured images (the validation part, or else the test part) with the
+    /// sharpness at the end, in [0, 1].
     pub soft_accuracy: f64,
-    /// Accuracy on the test images with every activation a threshold, in [0, 1].
+    /// The same with every activation a threshold.
     pub binary_accuracy: f64,
+    /// Both accuracies on the test part at the end, if that was asked for.
+    pub test: Option<Accuracy>,
     /// Whether every layer had become a threshold, so that the two are the same.
     pub sharpening_finished: bool,
     /// Epochs that were trained.
