@@ -44,16 +44,46 @@ choice! {
         /// T. Hinton's RMSprop (Coursera lecture 6e, 2012), epsilon outside the root; wants a
         /// learning rate of about 1e-3.
         Rmsprop = "rmsprop",
+        /// D. Kingma and J. Ba, "Adam: A Method for Stochastic Optimization", 2014
+        /// (<https://arxiv.org/abs/1412.6980>), epsilon outside the root; wants about 1e-3.
+        Adam = "adam",
+        /// Gradient descent with momentum; wants about 1e-2 to 1e-1.
+        Sgd = "sgd",
     }
 }
 
 choice! {
-    /// Where Gaussian noise is added during training.
+    /// What decides when which layer sharpens.
+    Sharpener {
+        /// A window of epochs for each layer, by start, duration and intermission.
+        Scheduled = "scheduled",
+        /// The training loss: sharpen while it is level, pause while it recovers.
+        Adaptive = "adaptive",
+    }
+}
+
+choice! {
+    /// How a convolutional block halves the image.
+    Downsampling {
+        /// By a 2×2 max-pool before its activation; an odd last row or column is dropped.
+        Pool = "pool",
+        /// By a convolution that visits every other pixel: n pixels become ⌈n/2⌉.
+        Stride = "stride",
+    }
+}
+
+choice! {
+    /// Where Gaussian noise is added during training: somewhere in the first hidden dense layer, and
+    /// so nowhere in a network that has none.
     NoiseLocation {
         /// Nowhere. The noise's standard deviation is then inert.
         None = "none",
-        /// To the hidden dense layer's linear output, before its batch norm.
+        /// To the layer's linear output, before its batch norm.
         AfterDense = "after_dense",
+        /// To the normalised values, before the activation: on the scale of its threshold.
+        AfterDenseNorm = "after_dense_norm",
+        /// To the activation, so that what is passed on lies around 0 to 1.
+        AfterDenseActivation = "after_dense_activation",
     }
 }
 

@@ -18,10 +18,11 @@
 //!
 //! # The network a recipe describes
 //!
-//! Three convolutional blocks (convolution, batch norm, activation; a 2×2 max-pool after the first
-//! two, and after the third if [`Recipe::third_pool`]), one dense block, one dense output block
-//! whose neurons vote for classes. Each block ends in one sharpenable activation, five in all. It
-//! is the most likely reading of M. Parsa et al., "Hyperparameter Optimization in Binary
+//! [`Recipe::conv_blocks`] convolutional blocks (convolution, batch norm, activation), of which the
+//! first [`Recipe::downsampled_blocks`] halve the image; [`Recipe::dense_layers`] dense blocks; one
+//! dense output block whose neurons vote for classes. Each block ends in one sharpenable
+//! activation. The default, three convolutions, a 2×2 max-pool in the first two, and one dense
+//! layer, is the most likely reading of M. Parsa et al., "Hyperparameter Optimization in Binary
 //! Communication Networks for Neuromorphic Deployment", 2020 (<https://arxiv.org/abs/2005.04171>),
 //! which names the hyperparameters and leaves part of the network open. "The paper" is this one.
 //!
@@ -30,6 +31,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`recipe`](Recipe) | the typed fields and their defaults |
+//! | [`topology`] | the blocks of the network as lists |
 //! | [`parameter`] | what is known of one hyperparameter, and how a JSON value becomes a field |
 //! | `table` | all of them: name, range, unit, meaning; the one place that lists them |
 //! | [`choice`] | the hyperparameters that are words |
@@ -43,11 +45,13 @@ pub mod parameter;
 mod recipe;
 pub mod schedule;
 mod table;
+pub mod topology;
 
 /// Names of the data sets that a training may be asked to use; `digits` ships with the trainer.
 pub const DATASETS: [&str; 5] = ["digits", "mnist", "fashion-mnist", "cifar-10", "cifar-100"];
 
-pub use choice::{Activation, EpochPolicy, NoiseLocation, Optimizer};
+pub use choice::{Activation, Downsampling, EpochPolicy, NoiseLocation, Optimizer, Sharpener};
 pub use error::RecipeError;
 pub use parameter::{Kind, ParameterInfo};
 pub use recipe::Recipe;
+pub use topology::Convolution;

@@ -10,9 +10,15 @@ const HEAD: &str = "\
 What a study may search, or fix under `[objective.fixed]`. What is neither takes its default. A name or a
 value outside the table is refused when the study is created.
 
-The network: three convolutional blocks (convolution, batch norm, activation, each of the first two with
-a 2×2 max-pool), a dense block, and an output block whose neurons vote for classes. Each block ends in an
-activation that is sharpened into a threshold, one block after another.
+The network: `conv_blocks` convolutional blocks (convolution, batch norm, activation), of which the first
+`downsampled_blocks` halve the image; `dense_layers` dense blocks; and an output block whose neurons vote
+for classes. Each block ends in an activation that is sharpened into a threshold, one block after another:
+`conv_blocks` + `dense_layers` + 1 in all.
+
+With `sharpener` \"scheduled\", sharpening needs `sharpening_start` + blocks × `sharpening_duration` +
+(blocks − 1) × `sharpening_intermission` + 1 epochs, and `epoch_policy` says what happens if `epochs` is
+less. With \"adaptive\" the training loss decides, nobody knows beforehand how long it takes, and `epochs` is
+the most it gets, whatever the policy.
 
 | name | default | allowed | meaning |
 |---|---|---|---|

@@ -28,6 +28,7 @@ fn each_name_reaches_the_field_of_the_same_name() {
         let other = match parameter.kind() {
             Kind::Float { .. } => json!(0.123 + index as f64 / 1e3),
             Kind::Integer { odd: true, .. } => json!(9),
+            Kind::Integer { high, .. } if high < 10 => json!(high - index as u32 % 2),
             Kind::Integer { .. } => json!(101 + index),
             Kind::Bool => json!(parameter.default_value() == json!(false)),
             Kind::Choice(names) => {
@@ -69,7 +70,8 @@ fn every_default_lies_in_its_own_range() {
 fn a_recipe_written_as_parameters_reads_back_the_same() {
     let recipe = read(json!({
         "learning_rate": 0.001, "optimizer": "rmsprop", "noise_location": "after_dense",
-        "norm_center": false, "conv1_filter": 7, "dense_units": 1024, "third_pool": true,
+        "norm_center": false, "conv1_filter": 7, "dense_units": 1024, "sharpener": "adaptive",
+        "conv_blocks": 5, "dense_layers": 0, "downsampling": "stride", "augment_mirror": true,
         "epoch_policy": "fixed", "activation": "sigmoid", "norm_epsilon": 0.01,
     }))
     .unwrap();
@@ -126,8 +128,8 @@ fn a_value_out_of_range_is_refused_with_the_range() {
         "`rho` cannot be 1.0: it must be a number of at least 0 and below 1"
     );
     assert_eq!(
-        refusal("optimizer", json!("adam")),
-        "`optimizer` cannot be \"adam\": it must be \"adadelta\" or \"rmsprop\""
+        refusal("optimizer", json!("nadam")),
+        "`optimizer` cannot be \"nadam\": it must be \"adadelta\", \"rmsprop\", \"adam\" or \"sgd\""
     );
     assert_eq!(
         refusal("norm_scale", json!(1)),
@@ -231,4 +233,27 @@ fn noise_without_a_location_or_a_deviation_is_none() {
     let placed = |std: f64| json!({ "noise_location": "after_dense", "noise_std": std });
     assert_eq!(read(placed(0.3)).unwrap().noise(), Some(0.3));
     assert_eq!(read(placed(0.0)).unwrap().noise(), None);
+    let nowhere = json!({ "noise_location": "after_dense_norm", "dense_layers": 0 });
+    assert_eq!(read(nowhere).unwrap().noise(), None, "there is no dense layer to disturb");
+}
+
+#[test]
+fn the_network_is_as_deep_as_asked_and_the_rest_is_inert() {
+    let recipe = read(json!({
+        "conv_blocks": 5, "conv4_filter": 7, "conv5_features": 9, "conv6_features": 11,
+        "downsampled_blocks": 4, "dense_layers": 2, "dense2_units": 33, "dense3_units": 44,
+    }))
+    .unwrap();
+    let convolutions = recipe.convolutions();
+    let of = |what: fn(&recipe::Convolution) -> u32| -> Vec<u32> {
+        convolutions.iter().map(what).collect()
+    };
+    assert_eq!(of(|convolution| convolution.filter), [5, 5, 3, 7, 3]);
+    assert_eq!(of(|convolution| convolution.features), [64, 256, 512, 512, 9]);
+    assert_eq!(of(|convolution| convolution.downsampled.into()), [1, 1, 1, 1, 0]);
+    assert_eq!(recipe.dense_widths(), [512, 33]);
+    assert_eq!(recipe.sharpenable_layers(), 8);
+    assert_eq!(recipe.schedule().len(), 8);
+    let smallest = read(json!({ "conv_blocks": 1, "dense_layers": 0 })).unwrap();
+    assert_eq!((smallest.sharpenable_layers(), smallest.dense_widths().len()), (2, 0));
 }

@@ -116,6 +116,19 @@ fn the_policy_decides_between_the_budget_and_the_schedule() {
 }
 
 #[test]
+fn deeper_networks_need_longer_schedules_and_the_adaptive_sharpener_none() {
+    let deep = Recipe { conv_blocks: 5, dense_layers: 2, epochs: 1, ..recipe(2, 3, 1) };
+    // 2 + 8 · 3 + 7 · 1 + 1
+    assert_eq!((deep.epochs_needed(), deep.epochs_planned()), (34, 34));
+    assert_eq!(*deep.schedule().last().unwrap(), (30, 33));
+    for epoch_policy in [EpochPolicy::Extend, EpochPolicy::Fixed] {
+        let sharpener = recipe::Sharpener::Adaptive;
+        let adaptive = Recipe { sharpener, epoch_policy, epochs: 12, ..deep.clone() };
+        assert_eq!(adaptive.epochs_planned(), 12);
+    }
+}
+
+#[test]
 fn without_a_layer_training_takes_one_epoch() {
     assert_eq!(windows(0, 5, 3, 2), []);
     assert_eq!(epochs_needed(0, 5, 3, 2), 1);

@@ -90,12 +90,12 @@ fn whole() -> Result<(), Box<dyn std::error::Error>> {
         dense_units: 256,
         neurons_per_class: 10,
         activation: Activation::BoundedRelu,
-        third_pool: true,
+        downsampled_blocks: 3,
         ..Recipe::default()
     };
     let plan = Plan::new(&recipe, Extent { height: 28, width: 28, channels: 1 }, 10)?;
     let mut network = Network::new(&plan, &recipe, 1)?;
-    let mut optimizer = Optimizer::new(network.variables(), &recipe)?;
+    let mut optimizer = Optimizer::new(network.variables(), &recipe, 1)?;
     let images = noise(&[BATCH, 28, 28, 1])?;
     let labels: Vec<u32> = (0..BATCH as u32).map(|i| i % 10).collect();
     let curves = network.curves(&[Sharpness::SOFT; 5]);

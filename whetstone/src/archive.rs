@@ -150,10 +150,8 @@ impl Archive {
         name: &str,
         shape: &[usize],
     ) -> Result<Vec<N>, ArchiveError> {
-        let array = self
-            .arrays
-            .get(name)
-            .ok_or_else(|| ArchiveError::Missing { name: name.to_owned() })?;
+        let array =
+            self.arrays.get(name).ok_or_else(|| ArchiveError::Missing { name: name.to_owned() })?;
         if array.dtype != N::DTYPE || array.shape != shape {
             return Err(ArchiveError::Unfit {
                 name: name.to_owned(),
@@ -348,9 +346,8 @@ mod tests {
             bytes
         };
         const SAID: &str = r#"{\"kind\":\"example\",\"version\":3,\"contents\":[]}"#;
-        let with = |entry: &str| {
-            file(&format!(r#"{{"__metadata__":{{"strop":"{SAID}"}},"a":{entry}}}"#))
-        };
+        let with =
+            |entry: &str| file(&format!(r#"{{"__metadata__":{{"strop":"{SAID}"}},"a":{entry}}}"#));
         let read = |bytes: &[u8]| read(bytes).map(|_| ());
         assert_eq!(read(&with(r#"{"dtype":"F32","shape":[4],"data_offsets":[0,16]}"#)), Ok(()));
         for entry in [

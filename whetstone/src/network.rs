@@ -1,8 +1,8 @@
-//! The network of a recipe: five sharpenable layers and the key that decodes the last.
+//! The network of a recipe: sharpenable layers and the key that decodes the last.
 //!
 //! ```text
-//! images ─ conv1 ─ conv2 ─ conv3 ─ dense ─ output ─ decode
-//!          each: linear map ─ (noise) ─ batch norm ─ (pool) ─ activation
+//! images ─ conv1 ─ … ─ dense ─ … ─ output ─ decode
+//!          each: linear map ─ batch norm ─ (pool) ─ activation
 //! ```
 //!
 //! The linear maps have no bias, since the norm behind each takes it off again.
@@ -13,7 +13,7 @@ mod plan;
 
 pub use layer::Layer;
 pub(crate) use layer::RestoreError;
-pub use plan::{Extent, LayerPlan, Plan, PlanError, Reach};
+pub use plan::{Extent, LayerPlan, Noise, Plan, PlanError, Reach, Site};
 
 use crate::archive::Archive;
 use crate::ops::curve::Curve;

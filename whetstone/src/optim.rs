@@ -5,22 +5,28 @@
 //! its formulas; here is what they share. With `t` the number of updates made before,
 //!
 //! ```text
-//! rate(t) = learning_rate / (1 + decay · t)          per update, not per epoch
+//! rate(t) = learning_rate / (1 + decay · t) · min(1, (t + 1) / warmup)
 //! ```
+//!
+//! where both decay and warm-up count updates, not epochs.
 //!
 //! An [`Optimizer`] owns the running averages and changes the variables where they lie: one pass
 //! over parameter, averages and gradient, without a new tensor. On a device other than the CPU the
 //! same formulas are composed of tensor operations.
 
 mod adadelta;
+mod adam;
 mod candle;
 mod in_place;
 mod number;
 mod rmsprop;
+mod sgd;
 
 pub use adadelta::Adadelta;
+pub use adam::Adam;
 pub use candle::Config;
 pub use rmsprop::Rmsprop;
+pub use sgd::Sgd;
 
 use candle_core::backprop::GradStore;
 use candle_core::{Result, Tensor, Var};
@@ -35,22 +41,39 @@ pub enum Rule {
     Adadelta(Adadelta),
     /// Steps of about one learning rate, whatever the gradient's size.
     Rmsprop(Rmsprop),
+    /// Steps of about one learning rate where gradients agree, shorter ones where they do not.
+    Adam(Adam),
+    /// Steps down the gradient, with momentum.
+    Sgd(Sgd),
 }
 
 impl Rule {
     /// The rule that a recipe asks for.
     pub fn from_recipe(recipe: &Recipe) -> Rule {
-        let Recipe { rho, optimizer_epsilon: epsilon, .. } = *recipe;
+        let Recipe { rho, momentum, optimizer_epsilon: epsilon, .. } = *recipe;
         match recipe.optimizer {
             recipe::Optimizer::Adadelta => Rule::Adadelta(Adadelta { rho, epsilon }),
             recipe::Optimizer::Rmsprop => Rule::Rmsprop(Rmsprop { rho, epsilon }),
+            recipe::Optimizer::Adam => Rule::Adam(Adam { beta1: momentum, beta2: rho, epsilon }),
+            recipe::Optimizer::Sgd => Rule::Sgd(Sgd { momentum }),
         }
     }
 
-    /// What the running averages keep at each update.
-    fn rho(self) -> f64 {
+    /// What each running average keeps at an update, in the order of the formulas.
+    fn kept(self) -> Vec<f64> {
         match self {
-            Rule::Adadelta(Adadelta { rho, .. }) | Rule::Rmsprop(Rmsprop { rho, .. }) => rho,
+            Rule::Adadelta(Adadelta { rho, .. }) => vec![rho; Adadelta::AVERAGES],
+            Rule::Rmsprop(Rmsprop { rho, .. }) => vec![rho; Rmsprop::AVERAGES],
+            Rule::Adam(Adam { beta1, beta2, .. }) => vec![beta1, beta2],
+            Rule::Sgd(Sgd { momentum }) => vec![momentum],
+        }
+    }
+
+    /// The rate as the rule applies it in the update that follows so many others.
+    fn applied(self, rate: f64, updates: u64) -> f64 {
+        match self {
+            Rule::Adam(rule) => rule.corrected(rate, updates),
+            Rule::Adadelta(_) | Rule::Rmsprop(_) | Rule::Sgd(_) => rate,
         }
     }
 
@@ -59,23 +82,42 @@ impl Rule {
         match self {
             Rule::Adadelta(_) => Adadelta::AVERAGES,
             Rule::Rmsprop(_) => Rmsprop::AVERAGES,
+            Rule::Adam(_) => Adam::AVERAGES,
+            Rule::Sgd(_) => Sgd::AVERAGES,
         }
     }
 }
 
-/// The learning rate and how it falls with the updates made.
+/// The learning rate, and how it rises and falls with the updates made.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LearningRate {
-    /// The rate of the first update.
+    /// The full rate, before decay.
     pub initial: f64,
     /// Decay per update.
     pub decay: f64,
+    /// Updates over which the rate rises linearly: the first of them is made with the full rate
+    /// divided by their number, the last with the full one. 0 for no warm-up.
+    pub warmup: u64,
 }
 
 impl LearningRate {
-    /// The rate of the update that follows `updates` others: `initial / (1 + decay · updates)`.
+    /// The rate of a recipe whose epochs have so many batches.
+    pub fn from_recipe(recipe: &Recipe, batches_per_epoch: usize) -> LearningRate {
+        LearningRate {
+            initial: recipe.learning_rate,
+            decay: recipe.decay,
+            warmup: u64::from(recipe.warmup_epochs) * batches_per_epoch as u64,
+        }
+    }
+
+    /// The rate of the update that follows `updates` others: `initial / (1 + decay · updates)`,
+    /// times `(updates + 1) / warmup` until that is one.
     pub fn after(self, updates: u64) -> f64 {
-        self.initial / (1.0 + self.decay * updates as f64)
+        let decayed = self.initial / (1.0 + self.decay * updates as f64);
+        match updates < self.warmup {
+            true => decayed * ((updates + 1) as f64 / self.warmup as f64),
+            false => decayed,
+        }
     }
 }
 
@@ -96,13 +138,14 @@ struct Learner {
 }
 
 impl Optimizer {
-    /// An optimiser of these variables by the rule and learning rate of a recipe.
+    /// An optimiser of these variables by the rule and learning rate of a recipe whose epochs have
+    /// so many batches.
     ///
     /// # Errors
     ///
     /// If a variable is neither f32 nor f64, or its device has no memory for the averages.
-    pub fn new(vars: Vec<Var>, recipe: &Recipe) -> Result<Optimizer> {
-        let learning_rate = LearningRate { initial: recipe.learning_rate, decay: recipe.decay };
+    pub fn new(vars: Vec<Var>, recipe: &Recipe, batches_per_epoch: usize) -> Result<Optimizer> {
+        let learning_rate = LearningRate::from_recipe(recipe, batches_per_epoch);
         Optimizer::with_rule(vars, Rule::from_recipe(recipe), learning_rate)
     }
 
@@ -123,18 +166,20 @@ impl Optimizer {
 
     /// Makes one update of every variable.
     ///
-    /// A variable without a gradient in the store counts as having a gradient of zero: it stays
-    /// where it is, bit by bit, and its averages decay.
+    /// A variable without a gradient in the store rests: it stays where it is, bit by bit, and its
+    /// averages decay as by a gradient of zero. So what lies below a hard layer stays there. (In
+    /// Keras momentum would push it on for some updates, with nothing to say where to.)
     ///
     /// # Errors
     ///
     /// If a gradient's type, device or shape is not that of its variable.
     pub fn step(&mut self, gradients: &GradStore) -> Result<()> {
-        let rate = self.learning_rate();
+        let rate = self.rule.applied(self.learning_rate(), self.updates);
+        let kept = self.rule.kept();
         for Learner { var, averages } in &mut self.learners {
             match gradients.get(var) {
                 Some(gradient) => averages.step(self.rule, rate, var, gradient)?,
-                None => averages.decay(self.rule.rho())?,
+                None => averages.decay(&kept)?,
             }
         }
         self.updates += 1;

@@ -26,6 +26,10 @@ pub enum Purpose {
     Noise = 3,
     /// Which output neurons vote for which class; the index is 0.
     Key = 4,
+    /// Shifts and mirrors of training images; the index counts batches since training began.
+    Augment = 5,
+    /// Which images are held out to measure on; the index counts classes.
+    HoldOut = 6,
 }
 
 /// An endless stream of random numbers.

@@ -16,7 +16,7 @@ fn number(value: &Value) -> f64 {
 }
 
 fn learning_rate(case: &Value) -> LearningRate {
-    LearningRate { initial: number(&case["lr"]), decay: number(&case["decay"]) }
+    LearningRate { initial: number(&case["lr"]), decay: number(&case["decay"]), warmup: 0 }
 }
 
 fn adadelta(case: &Value) -> Rule {
@@ -94,7 +94,7 @@ fn rmsprop_follows_every_trace_and_keeps_epsilon_outside_the_root() {
 fn the_first_step_is_as_long_as_theory_says() {
     let first = |rule, rate: f64, gradient: f64| {
         let var = one();
-        let learning_rate = LearningRate { initial: rate, decay: 0.0 };
+        let learning_rate = LearningRate { initial: rate, decay: 0.0, warmup: 0 };
         let mut optimizer = Optimizer::with_rule(vec![var.clone()], rule, learning_rate).unwrap();
         step(&mut optimizer, &var, &constant(gradient)).unwrap();
         (scalar(&var) - 1.0).abs()
@@ -121,7 +121,7 @@ fn the_learning_rate_decays_per_update() {
     // And an optimiser counts its updates, gradients or not.
     let recipe = Recipe { learning_rate: 0.5, decay: 0.1, ..Recipe::default() };
     let var = one();
-    let mut optimizer = Optimizer::new(vec![var.clone()], &recipe).unwrap();
+    let mut optimizer = Optimizer::new(vec![var.clone()], &recipe, 1).unwrap();
     step(&mut optimizer, &var, &constant(0.0)).unwrap();
     optimizer.step(&constant(1.0).sum_all().unwrap().backward().unwrap()).unwrap();
     assert_eq!(optimizer.updates(), 2);
@@ -150,7 +150,7 @@ fn a_recipe_chooses_the_rule_with_its_rho_and_epsilon() {
 fn a_variable_without_a_gradient_is_treated_as_if_it_were_zero() {
     for recipe in both_rules() {
         let (absent, zero) = (one(), one());
-        let mut optimizer = Optimizer::new(vec![absent.clone(), zero.clone()], &recipe).unwrap();
+        let mut optimizer = Optimizer::new(vec![absent.clone(), zero.clone()], &recipe, 1).unwrap();
         // Both learn once, so that there is something to decay.
         let sum = (absent.as_tensor() + zero.as_tensor()).unwrap().sum_all().unwrap();
         optimizer.step(&sum.backward().unwrap()).unwrap();
@@ -179,7 +179,7 @@ fn f32_variables_learn_as_f64_ones_do() {
         let run = |dtype| {
             let start = Tensor::new(start.as_slice(), &Device::Cpu).unwrap();
             let var = Var::from_tensor(&start.to_dtype(dtype).unwrap()).unwrap();
-            let mut optimizer = Optimizer::new(vec![var.clone()], &recipe).unwrap();
+            let mut optimizer = Optimizer::new(vec![var.clone()], &recipe, 1).unwrap();
             for _ in 0..30 {
                 let gradients = var.sqr().unwrap().sum_all().unwrap().backward().unwrap();
                 optimizer.step(&gradients).unwrap();
@@ -201,7 +201,7 @@ fn a_transposed_gradient_reaches_the_right_parameters() {
         let values: Vec<f64> = (0..6).map(|i| f64::from(i) + 1.0).collect();
         let weights = Tensor::from_slice(&values, (2, 3), &Device::Cpu).unwrap();
         let var = Var::zeros((3, 2), DType::F64, &Device::Cpu).unwrap();
-        let mut optimizer = Optimizer::new(vec![var.clone()], &recipe).unwrap();
+        let mut optimizer = Optimizer::new(vec![var.clone()], &recipe, 1).unwrap();
         // sum(varᵀ ⊙ w): the gradient is wᵀ, a view of a (2, 3) tensor.
         let product = (var.t().unwrap() * &weights).unwrap();
         let gradients = product.sum_all().unwrap().backward().unwrap();
@@ -209,7 +209,7 @@ fn a_transposed_gradient_reaches_the_right_parameters() {
 
         // A second optimiser, given the same gradient laid out plainly.
         let plain = Var::zeros((3, 2), DType::F64, &Device::Cpu).unwrap();
-        let mut reference = Optimizer::new(vec![plain.clone()], &recipe).unwrap();
+        let mut reference = Optimizer::new(vec![plain.clone()], &recipe, 1).unwrap();
         step(&mut reference, &plain, &weights.t().unwrap().contiguous().unwrap()).unwrap();
         assert_eq!(var.to_vec2::<f64>().unwrap(), plain.to_vec2::<f64>().unwrap());
     }
@@ -219,7 +219,7 @@ fn a_transposed_gradient_reaches_the_right_parameters() {
 fn averages_that_only_decay_end_at_zero_and_not_in_denormals() {
     for recipe in both_rules() {
         let var = Var::from_slice(&[1.0_f32; 4], 4, &Device::Cpu).unwrap();
-        let mut optimizer = Optimizer::new(vec![var.clone()], &recipe).unwrap();
+        let mut optimizer = Optimizer::new(vec![var.clone()], &recipe, 1).unwrap();
         let learning = var.sum_all().unwrap().backward().unwrap();
         optimizer.step(&learning).unwrap();
         let elsewhere = one().sum_all().unwrap().backward().unwrap();
@@ -236,7 +236,7 @@ fn averages_that_only_decay_end_at_zero_and_not_in_denormals() {
 #[test]
 fn a_variable_of_another_type_is_refused() {
     let var = Var::zeros(3, DType::BF16, &Device::Cpu).unwrap();
-    let error = Optimizer::new(vec![var], &Recipe::default()).unwrap_err();
+    let error = Optimizer::new(vec![var], &Recipe::default(), 1).unwrap_err();
     assert!(error.to_string().contains("f32 or f64"), "{error}");
 }
 
@@ -246,7 +246,7 @@ fn several_variables_of_any_shape_learn_side_by_side() {
         let shapes: [&[usize]; 4] = [&[], &[3], &[2, 3], &[3, 3, 2, 4]];
         let vars: Vec<Var> =
             shapes.iter().map(|s| Var::ones(*s, DType::F32, &Device::Cpu).unwrap()).collect();
-        let mut optimizer = Optimizer::new(vars.clone(), &recipe).unwrap();
+        let mut optimizer = Optimizer::new(vars.clone(), &recipe, 1).unwrap();
         let zero = Tensor::zeros((), DType::F32, &Device::Cpu).unwrap();
         let loss = vars.iter().try_fold(zero, |sum, v| sum + v.as_tensor().sqr()?.sum_all()?);
         optimizer.step(&loss.unwrap().backward().unwrap()).unwrap();
@@ -262,7 +262,7 @@ fn several_variables_of_any_shape_learn_side_by_side() {
 fn behind_candles_trait_it_makes_the_same_updates_and_takes_another_rate() -> Result<()> {
     use candle_nn::Optimizer as _;
 
-    let learning_rate = LearningRate { initial: 0.1, decay: 0.5 };
+    let learning_rate = LearningRate { initial: 0.1, decay: 0.5, warmup: 0 };
     let rule = Rule::Rmsprop(Rmsprop { rho: 0.9, epsilon: 1e-6 });
     let config = whetstone::optim::Config { rule, learning_rate };
     let one = || Var::from_tensor(&Tensor::ones(1, DType::F64, &Device::Cpu)?);

@@ -1,6 +1,6 @@
 //! Trainings that are interrupted and go on, and networks that are saved and read back.
 
-use recipe::{NoiseLocation, Optimizer, Recipe};
+use recipe::{NoiseLocation, Optimizer, Recipe, Sharpener};
 use whetstone::data::{Dataset, Limits, load};
 use whetstone::evaluate::evaluate;
 use whetstone::network::Network;
@@ -41,7 +41,28 @@ fn small() -> Recipe {
 /// Every state that a training can be caught in.
 fn recipes() -> Vec<Recipe> {
     let optimizers = Optimizer::ALL.iter().map(|&optimizer| Recipe { optimizer, ..small() });
-    optimizers.collect()
+    let others = [
+        Recipe { augment_shift: 1, augment_mirror: true, warmup_epochs: 3, ..small() },
+        Recipe { noise_location: NoiseLocation::AfterDenseNorm, ..small() },
+        Recipe { noise_location: NoiseLocation::AfterDenseActivation, ..small() },
+        Recipe { conv_blocks: 1, dense_layers: 3, epochs: 9, ..small() },
+        adaptive(),
+    ];
+    optimizers.chain(others).collect()
+}
+
+/// Sharpens when the loss is level: from the third epoch on, and pauses now and then.
+fn adaptive() -> Recipe {
+    Recipe {
+        sharpener: Sharpener::Adaptive,
+        adaptive_rate: 0.4,
+        adaptive_critical_rate: 0.3,
+        adaptive_patience: 0,
+        adaptive_increase: 0.02,
+        adaptive_decrease: 0.2,
+        epochs: 14,
+        ..small()
+    }
 }
 
 /// Keeps every report and every checkpoint, as bytes.
@@ -99,7 +120,10 @@ fn a_checkpoint_of_another_training_is_refused() {
         }
     };
     let error = refusal(&Recipe { rho: 0.5, ..small() }, &data, SEED);
-    assert_eq!(error.to_string(), "the checkpoint was taken with `rho` = 0.9; this training has 0.5");
+    assert_eq!(
+        error.to_string(),
+        "the checkpoint was taken with `rho` = 0.9; this training has 0.5"
+    );
     let error = refusal(&recipe, &data, SEED + 1);
     assert_eq!(error, CheckpointError::OtherSeed { found: SEED, needed: SEED + 1 });
     let fewer = load("digits", None, Limits { train: Some(89), test: Some(60) }).unwrap();

@@ -151,7 +151,7 @@ fn below_a_hard_layer_parameters_stay_and_statistics_move() {
     let recipe = small();
     let data = digits(64, 32);
     let (mut network, images, labels) = warmed_up(&recipe, &data);
-    let mut optimizer = optim::Optimizer::new(network.variables(), &recipe).unwrap();
+    let mut optimizer = optim::Optimizer::new(network.variables(), &recipe, 1).unwrap();
     let [soft, hard] = [Sharpness::SOFT, Sharpness::HARD];
     let curves = network.curves(&[hard, hard, soft, soft, soft]);
     let (before, moving) = (bits(&network), network.layers[0].moving.clone());
@@ -202,7 +202,7 @@ fn measuring_leaves_the_network_as_it_was_and_shares_nothing_but_work() {
     let recipe = Recipe { conv_norm_momentum: 0.0, dense_norm_momentum: 0.0, ..small() };
     let (mut network, images, labels) = warmed_up(&recipe, &data);
     // Some learning, so that the accuracies are not all those of chance.
-    let mut optimizer = optim::Optimizer::new(network.variables(), &recipe).unwrap();
+    let mut optimizer = optim::Optimizer::new(network.variables(), &recipe, 1).unwrap();
     let curves = network.curves(&[Sharpness::SOFT; 5]);
     for update in 1..30 {
         let mut noise = stream(4, Purpose::Noise, update);

@@ -57,7 +57,9 @@ pub fn evaluate(
         Err(TrainError::Stopped) => Err(Failure::Stopped),
         Err(error @ TrainError::Diverged { .. }) => Err(Failure::NotANumber(one_line(&error))),
         Err(error @ TrainError::Recipe { .. }) => Err(Failure::UserError(one_line(&error))),
-        Err(error @ (TrainError::Tensor(_) | TrainError::Checkpoint(_))) => Err(Failure::Broken(one_line(&error))),
+        Err(error @ (TrainError::Tensor(_) | TrainError::Checkpoint(_))) => {
+            Err(Failure::Broken(one_line(&error)))
+        }
     }
 }
 

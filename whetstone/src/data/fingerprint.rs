@@ -46,8 +46,9 @@ fn fnv(sum: u64, bytes: &[u8]) -> u64 {
 
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, image: [height, width, channels], train, validation, test, labels, .. } =
-            self;
+        let Self {
+            name, image: [height, width, channels], train, validation, test, labels, ..
+        } = self;
         write!(
             f,
             "`{name}`, {train} + {validation} + {test} images of {height}×{width}×{channels}, \

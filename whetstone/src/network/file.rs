@@ -83,12 +83,17 @@ impl Network {
         let mut archive = Archive::default();
         self.save_layers(&mut archive)?;
         let Extent { height, width, channels } = self.plan.image;
-        Ok(archive.to_bytes(KIND, &Description {
-            recipe: self.recipe.to_parameters(),
-            image: [height, width, channels],
-            key: (0..self.key.classes()).map(|class| self.key.neurons(class).to_vec()).collect(),
-            sharpness: sharpness.iter().map(|sharpness| sharpness.get()).collect(),
-        }))
+        Ok(archive.to_bytes(
+            KIND,
+            &Description {
+                recipe: self.recipe.to_parameters(),
+                image: [height, width, channels],
+                key: (0..self.key.classes())
+                    .map(|class| self.key.neurons(class).to_vec())
+                    .collect(),
+                sharpness: sharpness.iter().map(|sharpness| sharpness.get()).collect(),
+            },
+        ))
     }
 
     /// Reads a network from its file, bit for bit as it was saved.

@@ -1,20 +1,20 @@
 //! One sharpenable layer with its weights and moving statistics.
 
-use super::plan::LayerPlan;
+use super::plan::{LayerPlan, Noise, Site};
 use crate::archive::{Archive, ArchiveError};
 use crate::ops::conv2d::{conv2d_same, linear};
 use crate::ops::curve::Curve;
 use crate::ops::real::with_values;
 use crate::ops::sharpened_norm::{Pool, SharpenedNorm};
-use crate::ops::statistics::{Moving, Statistics};
+use crate::ops::statistics::{Moving, Origin, Statistics};
 use crate::seed::{Stream, glorot_uniform};
-use candle_core::{DType, Device, Result, Tensor, Var};
+use candle_core::{D, DType, Device, Result, Tensor, Var};
 use recipe::Recipe;
 
 /// A linear map, a batch norm, perhaps noise and a pool, and an activation.
 #[derive(Debug)]
 pub struct Layer {
-    /// `conv1`, `conv2`, `conv3`, `dense` or `output`.
+    /// `conv1` … `conv6`, `dense`, `dense2`, `dense3` or `output`.
     pub name: &'static str,
     /// HWIO for a convolution, `(inputs, outputs)` for a dense layer.
     pub weights: Var,
@@ -28,8 +28,10 @@ pub struct Layer {
     pub epsilon: f64,
     /// What stands between norm and activation.
     pub pool: Pool,
-    /// Standard deviation of the noise on the linear map's result, in training.
-    pub noise: Option<f64>,
+    /// Pixels from one visit of a convolution to the next.
+    pub stride: usize,
+    /// Noise in training.
+    pub noise: Option<Noise>,
     /// What stands in for an absent gamma and beta.
     ones: Tensor,
     zeros: Tensor,
@@ -85,6 +87,7 @@ impl Layer {
             moving: Moving::new(features, plan.norm_momentum),
             epsilon: recipe.norm_epsilon,
             pool: plan.pool,
+            stride: plan.stride,
             noise: plan.noise,
             ones,
             zeros,
@@ -98,10 +101,14 @@ impl Layer {
 
     /// The same, each under its name in files.
     pub(crate) fn named_variables(&self) -> Vec<(String, &Var)> {
-        [("weights", Some(&self.weights)), ("gamma", self.gamma.as_ref()), ("beta", self.beta.as_ref())]
-            .into_iter()
-            .filter_map(|(what, var)| Some((format!("{}.{what}", self.name), var?)))
-            .collect()
+        [
+            ("weights", Some(&self.weights)),
+            ("gamma", self.gamma.as_ref()),
+            ("beta", self.beta.as_ref()),
+        ]
+        .into_iter()
+        .filter_map(|(what, var)| Some((format!("{}.{what}", self.name), var?)))
+        .collect()
     }
 
     /// The names of all arrays that [`Layer::save`] writes.
@@ -164,27 +171,69 @@ impl Layer {
         noise: &mut Stream,
     ) -> Result<Tensor> {
         let mut linear = self.map(x, self.weights.as_tensor())?;
-        if let Some(deviation) = self.noise {
-            let mut draws = vec![0f32; linear.elem_count()];
-            noise.fill_normal(deviation, &mut draws);
-            linear = linear.add(&Tensor::from_vec(draws, linear.shape(), &Device::Cpu)?)?;
+        let site = self.noise.map(|noise| noise.site);
+        if site == Some(Site::Linear) {
+            linear = self.disturbed(&linear, noise)?;
         }
         let batch = Statistics::of_batch(&linear)?;
         self.moving.absorb(&batch);
-        self.sharpen(&linear, batch, curve)
+        match site {
+            Some(Site::Norm) => {
+                let disturbed = self.disturbed(&self.normalise(&linear)?, noise)?;
+                self.bend(&disturbed, curve)
+            }
+            Some(Site::Activation) => self.disturbed(&self.sharpen(&linear, batch, curve)?, noise),
+            Some(Site::Linear) | None => self.sharpen(&linear, batch, curve),
+        }
+    }
+
+    /// With fresh noise on every value.
+    fn disturbed(&self, x: &Tensor, noise: &mut Stream) -> Result<Tensor> {
+        let Some(Noise { deviation, .. }) = self.noise else { return Ok(x.clone()) };
+        let mut draws = vec![0f32; x.elem_count()];
+        noise.fill_normal(deviation, &mut draws);
+        x.add(&Tensor::from_vec(draws, x.shape(), &Device::Cpu)?)
+    }
+
+    /// The norm alone, by the batch's own statistics: noise behind it parts what
+    /// [`SharpenedNorm`] does in one. Only for `(rows, features)`, where it costs next to nothing.
+    fn normalise(&self, linear: &Tensor) -> Result<Tensor> {
+        let centred = linear.broadcast_sub(&linear.mean_keepdim(0)?)?;
+        let deviation = (centred.sqr()?.mean_keepdim(0)? + self.epsilon)?.sqrt()?;
+        let (gamma, beta) = self.learned();
+        centred.broadcast_div(&deviation)?.broadcast_mul(gamma)?.broadcast_add(beta)
+    }
+
+    /// The activation alone: a norm by mean 0 and variance 1.
+    fn bend(&self, normalised: &Tensor, curve: Curve) -> Result<Tensor> {
+        let features = normalised.dim(D::Minus1)?;
+        let (mean, variance) = (vec![0.0; features], vec![1.0; features]);
+        let statistics = Statistics { mean, variance, origin: Origin::Moving };
+        SharpenedNorm { statistics, epsilon: 0.0, pool: Pool::None, curve }.apply(
+            normalised,
+            &self.ones,
+            &self.zeros,
+        )
     }
 
     fn map(&self, x: &Tensor, weights: &Tensor) -> Result<Tensor> {
         match weights.rank() {
             2 => linear(&x.flatten_from(1)?, weights),
-            _ => conv2d_same(x, weights, 1),
+            _ => conv2d_same(x, weights, self.stride),
         }
     }
 
     fn sharpen(&self, linear: &Tensor, statistics: Statistics, curve: Curve) -> Result<Tensor> {
-        let gamma = self.gamma.as_ref().map_or(&self.ones, |gamma| gamma.as_tensor());
-        let beta = self.beta.as_ref().map_or(&self.zeros, |beta| beta.as_tensor());
+        let (gamma, beta) = self.learned();
         SharpenedNorm { statistics, epsilon: self.epsilon, pool: self.pool, curve }
             .apply(linear, gamma, beta)
+    }
+
+    /// Gamma and beta, or the ones and zeros that stand in for them.
+    fn learned(&self) -> (&Tensor, &Tensor) {
+        (
+            self.gamma.as_ref().map_or(&self.ones, |gamma| gamma.as_tensor()),
+            self.beta.as_ref().map_or(&self.zeros, |beta| beta.as_tensor()),
+        )
     }
 }

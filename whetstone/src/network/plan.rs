@@ -1,15 +1,15 @@
 //! The network a recipe describes on a given kind of image, before any weight exists.
 
 use crate::ops::sharpened_norm::Pool;
-use recipe::Recipe;
+use recipe::{Convolution, Downsampling, NoiseLocation, Recipe};
 
 /// A recipe that cannot be built on the data it is meant for.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum PlanError {
     /// A pool would leave no pixel.
     #[error(
-        "the pool after {layer} leaves nothing of {height}×{width} pixels: use larger images or \
-         one pool less"
+        "the pool after {layer} leaves nothing of {height}×{width} pixels: use larger images, a \
+         smaller `downsampled_blocks`, or `downsampling` by \"stride\""
     )]
     Vanished {
         /// The layer before the pool.
@@ -56,10 +56,30 @@ pub enum Reach {
     Everything,
 }
 
+/// Noise in one layer, in training.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Noise {
+    /// What it is added to.
+    pub site: Site,
+    /// Its standard deviation.
+    pub deviation: f64,
+}
+
+/// What noise is added to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Site {
+    /// The linear map's result.
+    Linear,
+    /// The normalised values, before the activation.
+    Norm,
+    /// The activation.
+    Activation,
+}
+
 /// One sharpenable layer: linear map, batch norm, perhaps a pool, activation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LayerPlan {
-    /// `conv1`, `conv2`, `conv3`, `dense` or `output`.
+    /// `conv1` … `conv6`, `dense`, `dense2`, `dense3` or `output`.
     pub name: &'static str,
     /// What comes in.
     pub input: Extent,
@@ -67,22 +87,33 @@ pub struct LayerPlan {
     pub reach: Reach,
     /// Neurons per pixel, or in all for a dense layer.
     pub features: usize,
+    /// Pixels from one visit of a convolution to the next, both ways: 1 or 2; 1 for a dense layer.
+    pub stride: usize,
     /// What stands between norm and activation.
     pub pool: Pool,
-    /// Standard deviation of the noise on the linear map's result, in training.
-    pub noise: Option<f64>,
+    /// Noise in training.
+    pub noise: Option<Noise>,
     /// What the norm's moving statistics keep at each batch, in [0, 1].
     pub norm_momentum: f64,
 }
 
 impl LayerPlan {
+    /// Rows and columns that the linear map gives, before any pool.
+    fn mapped(&self) -> (usize, usize) {
+        match self.reach {
+            Reach::Everything => (1, 1),
+            Reach::Square(_) => {
+                (self.input.height.div_ceil(self.stride), self.input.width.div_ceil(self.stride))
+            }
+        }
+    }
+
     /// What comes out.
     pub fn output(&self) -> Extent {
-        let Extent { height, width, .. } = self.input;
-        let (height, width) = match (self.reach, self.pool) {
-            (Reach::Everything, _) => (1, 1),
-            (Reach::Square(_), Pool::None) => (height, width),
-            (Reach::Square(_), Pool::TwoByTwo) => (height / 2, width / 2),
+        let (height, width) = self.mapped();
+        let (height, width) = match self.pool {
+            Pool::None => (height, width),
+            Pool::TwoByTwo => (height / 2, width / 2),
         };
         Extent { height, width, channels: self.features }
     }
@@ -110,19 +141,17 @@ impl LayerPlan {
 
     /// Multiply-adds of the linear map, forward, for one image. Products with the padding count.
     pub fn multiply_adds(&self) -> usize {
-        match self.reach {
-            Reach::Square(_) => self.input.height * self.input.width * self.weights(),
-            Reach::Everything => self.weights(),
-        }
+        let (height, width) = self.mapped();
+        height * width * self.weights()
     }
 }
 
+/// The names of convolutional layers.
+const CONVOLUTIONS: [&str; 6] = ["conv1", "conv2", "conv3", "conv4", "conv5", "conv6"];
+/// The names of hidden dense layers.
+const DENSE: [&str; 3] = ["dense", "dense2", "dense3"];
+
 /// The layers of a network, input to output, with every size known.
-///
-/// Three convolutions, a dense layer and the output: what M. Parsa et al., "Hyperparameter
-/// Optimization in Binary Communication Networks for Neuromorphic Deployment", 2020
-/// (<https://arxiv.org/abs/2005.04171>) most likely mean by their six-layer network, the decoding
-/// being the sixth.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     /// What the network looks at.
@@ -138,67 +167,54 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Plans the network of a recipe: pools after the first two convolutions, and after the third
-    /// if the recipe says so.
+    /// Plans the network of a recipe.
     ///
     /// # Errors
     ///
     /// [`PlanError::Vanished`] if the images are too small for the pools, [`PlanError::Nothing`]
     /// if there is no image or nothing to tell apart.
     pub fn new(recipe: &Recipe, image: Extent, classes: usize) -> Result<Self, PlanError> {
-        Self::with_pools(recipe, image, classes, [true, true, recipe.third_pool])
+        Self::with_convolutions(recipe, &recipe.convolutions(), image, classes)
     }
 
-    /// The same with a free choice of the convolutions that are followed by a pool.
+    /// The same with a free choice of the convolutions, of which a recipe can only downsample the
+    /// first few.
     ///
     /// # Errors
     ///
     /// As [`Plan::new`].
-    pub fn with_pools(
+    ///
+    /// # Panics
+    ///
+    /// If there are more than six.
+    pub fn with_convolutions(
         recipe: &Recipe,
+        convolutions: &[Convolution],
         image: Extent,
         classes: usize,
-        pools: [bool; 3],
     ) -> Result<Self, PlanError> {
         if image.is_empty() || classes < 2 {
             return Err(PlanError::Nothing);
         }
-        let convolutions = [
-            ("conv1", recipe.conv1_filter, recipe.conv1_features),
-            ("conv2", recipe.conv2_filter, recipe.conv2_features),
-            ("conv3", recipe.conv3_filter, recipe.conv3_features),
-        ];
-        let mut layers: Vec<LayerPlan> = Vec::with_capacity(5);
+        assert!(convolutions.len() <= CONVOLUTIONS.len(), "there are names for six convolutions");
+        let mut layers: Vec<LayerPlan> = Vec::new();
         let mut input = image;
-        for ((name, side, features), pool) in convolutions.into_iter().zip(pools) {
-            if pool && (input.height < 2 || input.width < 2) {
-                let Extent { height, width, .. } = input;
-                return Err(PlanError::Vanished { layer: name, height, width });
-            }
-            layers.push(LayerPlan {
-                name,
-                input,
-                reach: Reach::Square(side as usize),
-                features: features as usize,
-                pool: if pool { Pool::TwoByTwo } else { Pool::None },
-                noise: None,
-                norm_momentum: recipe.conv_norm_momentum,
-            });
-            input = layers[layers.len() - 1].output();
+        for (name, convolution) in CONVOLUTIONS.into_iter().zip(convolutions) {
+            let layer = convolutional(name, convolution, input, recipe)?;
+            input = layer.output();
+            layers.push(layer);
         }
-        let width = recipe.neurons_per_class as usize * classes;
-        let dense = recipe.dense_units as usize;
-        for (name, features, noise) in [("dense", dense, recipe.noise()), ("output", width, None)] {
-            layers.push(LayerPlan {
-                name,
-                input,
-                reach: Reach::Everything,
-                features,
-                pool: Pool::None,
-                noise,
-                norm_momentum: recipe.dense_norm_momentum,
-            });
-            input = layers[layers.len() - 1].output();
+        let output = recipe.neurons_per_class as usize * classes;
+        let hidden = DENSE.into_iter().zip(recipe.dense_widths());
+        let dense = hidden.map(|(name, units)| (name, units as usize));
+        for (index, (name, features)) in dense.chain([("output", output)]).enumerate() {
+            let noise = if index == 0 { noise(recipe) } else { None };
+            let (reach, norm_momentum) = (Reach::Everything, recipe.dense_norm_momentum);
+            let (stride, pool) = (1, Pool::None);
+            let layer =
+                LayerPlan { name, input, reach, features, stride, pool, noise, norm_momentum };
+            input = layer.output();
+            layers.push(layer);
         }
         let Recipe { norm_center, norm_scale, .. } = *recipe;
         Ok(Self { image, layers, classes, norm_center, norm_scale })
@@ -223,4 +239,42 @@ impl Plan {
     pub fn multiply_adds(&self) -> usize {
         self.layers.iter().map(LayerPlan::multiply_adds).sum()
     }
+}
+
+fn convolutional(
+    name: &'static str,
+    convolution: &Convolution,
+    input: Extent,
+    recipe: &Recipe,
+) -> Result<LayerPlan, PlanError> {
+    let (stride, pool) = match (convolution.downsampled, recipe.downsampling) {
+        (false, _) => (1, Pool::None),
+        (true, Downsampling::Stride) => (2, Pool::None),
+        (true, Downsampling::Pool) => (1, Pool::TwoByTwo),
+    };
+    if pool == Pool::TwoByTwo && (input.height < 2 || input.width < 2) {
+        let Extent { height, width, .. } = input;
+        return Err(PlanError::Vanished { layer: name, height, width });
+    }
+    Ok(LayerPlan {
+        name,
+        input,
+        reach: Reach::Square(convolution.filter as usize),
+        features: convolution.features as usize,
+        stride,
+        pool,
+        noise: None,
+        norm_momentum: recipe.conv_norm_momentum,
+    })
+}
+
+/// The noise of the first hidden dense layer.
+fn noise(recipe: &Recipe) -> Option<Noise> {
+    let site = match recipe.noise_location {
+        NoiseLocation::None => return None,
+        NoiseLocation::AfterDense => Site::Linear,
+        NoiseLocation::AfterDenseNorm => Site::Norm,
+        NoiseLocation::AfterDenseActivation => Site::Activation,
+    };
+    recipe.noise().map(|deviation| Noise { site, deviation })
 }

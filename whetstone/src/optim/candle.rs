@@ -11,7 +11,7 @@ use super::{LearningRate, Optimizer, Rule};
 pub struct Config {
     /// How a gradient becomes a step.
     pub rule: Rule,
-    /// The learning rate and how it falls.
+    /// The learning rate, and how it rises and falls.
     pub learning_rate: LearningRate,
 }
 
@@ -26,7 +26,7 @@ impl candle_nn::Optimizer for Optimizer {
         Optimizer::step(self, gradients)
     }
 
-    /// The learning rate of the next update, decay included.
+    /// The learning rate of the next update, decay and warm-up included.
     fn learning_rate(&self) -> f64 {
         Optimizer::learning_rate(self)
     }

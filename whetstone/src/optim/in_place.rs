@@ -54,6 +54,8 @@ impl Averages {
             return match rule {
                 Rule::Adadelta(rule) => rule.compose(rate, var, averages, &gradient),
                 Rule::Rmsprop(rule) => rule.compose(rate, var, averages, &gradient),
+                Rule::Adam(rule) => rule.compose(rate, var, averages, &gradient),
+                Rule::Sgd(rule) => rule.compose(rate, var, averages, &gradient),
             };
         }
         // A gradient may arrive as a view, transposed or broadcast; this copies only then.
@@ -61,18 +63,21 @@ impl Averages {
         var.inplace_op2(&gradient, &Update { rule, rate, averages: RefCell::new(self) })
     }
 
-    /// What a gradient of zero does: the averages decay, the variable stays.
-    pub(super) fn decay(&mut self, rho: f64) -> Result<()> {
-        fn decay<N: Number>(averages: &mut [N], rho: f64) {
-            let rho = N::from_f64(rho);
-            averages.iter_mut().for_each(|average| *average = (*average * rho).flushed());
+    /// What happens without a gradient: each average keeps its share, the variable stays.
+    pub(super) fn decay(&mut self, kept: &[f64]) -> Result<()> {
+        fn decay<N: Number>(averages: &mut [N], kept: &[f64]) {
+            let each = averages.len().div_ceil(kept.len()).max(1);
+            for (averages, kept) in averages.chunks_mut(each).zip(kept) {
+                let kept = N::from_f64(*kept);
+                averages.iter_mut().for_each(|average| *average = (*average * kept).flushed());
+            }
         }
         match self {
-            Averages::F32(averages) => decay(averages, rho),
-            Averages::F64(averages) => decay(averages, rho),
+            Averages::F32(averages) => decay(averages, kept),
+            Averages::F64(averages) => decay(averages, kept),
             Averages::Tensors(averages) => {
-                for average in averages {
-                    *average = average.affine(rho, 0.0)?;
+                for (average, kept) in averages.iter_mut().zip(kept) {
+                    *average = average.affine(*kept, 0.0)?;
                 }
             }
         }
@@ -160,6 +165,11 @@ impl Update<'_> {
                 rule.update(self.rate, parameters, halves, gradient);
             }
             Rule::Rmsprop(rule) => rule.update(self.rate, parameters, averages, gradient),
+            Rule::Adam(rule) => {
+                let halves = averages.split_at_mut(parameters.len());
+                rule.update(self.rate, parameters, halves, gradient);
+            }
+            Rule::Sgd(rule) => rule.update(self.rate, parameters, averages, gradient),
         }
     }
 }
@@ -167,7 +177,7 @@ impl Update<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::optim::{Adadelta, Rmsprop};
+    use crate::optim::{Adadelta, Adam, Rmsprop, Sgd};
 
     /// The composed form has no fixture of its own device here; on the CPU it must agree with the
     /// in-place form, which has.
@@ -176,6 +186,8 @@ mod tests {
         let rules = [
             Rule::Adadelta(Adadelta { rho: 0.9, epsilon: 1e-6 }),
             Rule::Rmsprop(Rmsprop { rho: 0.95, epsilon: 1e-8 }),
+            Rule::Adam(Adam { beta1: 0.9, beta2: 0.99, epsilon: 1e-7 }),
+            Rule::Sgd(Sgd { momentum: 0.8 }),
         ];
         for rule in rules {
             let start = Tensor::new(&[[0.5_f64, -1.0, 2.0], [0.0, 1e-3, -3.0]], &Device::Cpu)?;
@@ -185,8 +197,8 @@ mod tests {
             for step in 0..20 {
                 let gradient = start.affine(0.1, f64::from(step) * 0.01 - 0.1)?;
                 if step % 5 == 3 {
-                    in_place.decay(rule.rho())?;
-                    composed.decay(rule.rho())?;
+                    in_place.decay(&rule.kept())?;
+                    composed.decay(&rule.kept())?;
                 } else {
                     in_place.step(rule, 0.3, &fast, &gradient)?;
                     composed.step(rule, 0.3, &slow, &gradient)?;

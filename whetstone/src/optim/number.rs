@@ -21,7 +21,7 @@ impl Number for f32 {
     }
 
     fn flushed(self) -> Self {
-        if self < f32::MIN_POSITIVE { 0.0 } else { self }
+        if self.abs() < f32::MIN_POSITIVE { 0.0 } else { self }
     }
 }
 
@@ -31,6 +31,6 @@ impl Number for f64 {
     }
 
     fn flushed(self) -> Self {
-        if self < f64::MIN_POSITIVE { 0.0 } else { self }
+        if self.abs() < f64::MIN_POSITIVE { 0.0 } else { self }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::state::{StateError, check};
 use super::{Order, Sharpener};
+use recipe::Recipe;
 use serde::{Deserialize, Serialize};
 
 /// What an [`Adaptive`] sharpener goes by. The defaults are Whetstone's.
@@ -38,6 +39,23 @@ impl Default for AdaptiveSettings {
             patience: 1,
             significant_increase: 0.15,
             significant_decrease: 0.15,
+            order: Order::BottomUp,
+        }
+    }
+}
+
+impl AdaptiveSettings {
+    /// The settings of a recipe, from the bottom up.
+    pub fn from_recipe(recipe: &Recipe) -> AdaptiveSettings {
+        AdaptiveSettings {
+            min_init_epochs: recipe.sharpening_start,
+            rate: recipe.adaptive_rate,
+            critical_rate: recipe.adaptive_critical_rate,
+            critical: recipe.adaptive_critical,
+            first_layer_relative_rate: recipe.adaptive_first_layer_rate,
+            patience: recipe.adaptive_patience,
+            significant_increase: recipe.adaptive_increase,
+            significant_decrease: recipe.adaptive_decrease,
             order: Order::BottomUp,
         }
     }

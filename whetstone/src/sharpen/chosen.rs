@@ -1,6 +1,9 @@
 //! The sharpener that a recipe chooses, and how its state is saved.
 
-use super::{ScheduleError, Scheduled, ScheduledState, Sharpener, StateError};
+use super::{
+    Adaptive, AdaptiveSettings, AdaptiveState, ScheduleError, Scheduled, ScheduledState, Sharpener,
+    StateError,
+};
 use recipe::Recipe;
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +12,8 @@ use serde::{Deserialize, Serialize};
 pub enum Chosen {
     /// By a window of epochs per layer.
     Scheduled(Scheduled),
+    /// By the training loss.
+    Adaptive(Adaptive),
 }
 
 /// What a training has to save of its sharpener to go on from the end of an epoch.
@@ -17,6 +22,8 @@ pub enum Chosen {
 pub enum ChosenState {
     /// Of a [`Chosen::Scheduled`].
     Scheduled(ScheduledState),
+    /// Of a [`Chosen::Adaptive`].
+    Adaptive(AdaptiveState),
 }
 
 impl Chosen {
@@ -30,13 +37,23 @@ impl Chosen {
     ///
     /// If `batches_per_epoch` is 0.
     pub fn from_recipe(recipe: &Recipe, batches_per_epoch: usize) -> Result<Chosen, ScheduleError> {
-        Ok(Chosen::Scheduled(Scheduled::from_recipe(recipe, batches_per_epoch)?))
+        Ok(match recipe.sharpener {
+            recipe::Sharpener::Scheduled => {
+                Chosen::Scheduled(Scheduled::from_recipe(recipe, batches_per_epoch)?)
+            }
+            recipe::Sharpener::Adaptive => {
+                let (layers, settings) =
+                    (recipe.sharpenable_layers() as usize, AdaptiveSettings::from_recipe(recipe));
+                Chosen::Adaptive(Adaptive::new(layers, batches_per_epoch, settings))
+            }
+        })
     }
 
     /// What has changed since training began.
     pub fn state(&self) -> ChosenState {
         match self {
             Chosen::Scheduled(sharpener) => ChosenState::Scheduled(sharpener.state().clone()),
+            Chosen::Adaptive(sharpener) => ChosenState::Adaptive(sharpener.state().clone()),
         }
     }
 
@@ -50,18 +67,27 @@ impl Chosen {
             (Chosen::Scheduled(sharpener), ChosenState::Scheduled(state)) => {
                 sharpener.resume(state)
             }
+            (Chosen::Adaptive(sharpener), ChosenState::Adaptive(state)) => sharpener.resume(state),
+            (Chosen::Scheduled(_), ChosenState::Adaptive(_)) => {
+                Err(StateError::OtherKind { found: "adaptive", needed: "scheduled" })
+            }
+            (Chosen::Adaptive(_), ChosenState::Scheduled(_)) => {
+                Err(StateError::OtherKind { found: "scheduled", needed: "adaptive" })
+            }
         }
     }
 
     fn inner(&self) -> &dyn Sharpener {
         match self {
             Chosen::Scheduled(sharpener) => sharpener,
+            Chosen::Adaptive(sharpener) => sharpener,
         }
     }
 
     fn inner_mut(&mut self) -> &mut dyn Sharpener {
         match self {
             Chosen::Scheduled(sharpener) => sharpener,
+            Chosen::Adaptive(sharpener) => sharpener,
         }
     }
 }

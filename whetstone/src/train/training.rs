@@ -3,7 +3,7 @@
 use super::error::TrainError;
 use super::report::{EpochReport, Outcome};
 use super::stop::Stop;
-use crate::data::{Dataset, batches_per_epoch, shuffled};
+use crate::data::{Augment, Dataset, batches_per_epoch, shuffled};
 use crate::evaluate::{Accuracy, evaluate};
 use crate::network::{Extent, Network, NetworkError, Plan};
 use crate::ops::real::with_values;
@@ -55,7 +55,7 @@ impl<'a> Training<'a> {
             NetworkError::Tensor(error) => TrainError::Tensor(error),
             error => unfit(error.to_string()),
         })?;
-        let optimizer = Optimizer::new(network.variables(), recipe)?;
+        let optimizer = Optimizer::new(network.variables(), recipe, batches)?;
         Ok(Training { recipe, data, seed, network, optimizer, sharpener, batches, epochs: 0 })
     }
 
@@ -93,6 +93,7 @@ impl<'a> Training<'a> {
     /// The batches of one epoch.
     fn learn(&mut self, epoch: u32, stop: &Stop) -> Result<Sums, TrainError> {
         let Self { data, seed, network, optimizer, sharpener, .. } = self;
+        let augment = Augment::from_recipe(self.recipe);
         let order = shuffled(data.train.len(), *seed, epoch.into());
         let mut sums = Sums::default();
         let (mut pixels, mut labels) = (Vec::new(), Vec::new());
@@ -101,10 +102,14 @@ impl<'a> Training<'a> {
                 return Err(TrainError::Stopped);
             }
             data.train.gather(order, &mut pixels, &mut labels);
+            let update = u64::from(epoch) * self.batches as u64 + batch as u64;
+            if let Some(augment) = augment {
+                let size = [data.height, data.width, data.channels];
+                augment.apply(&mut pixels, size, &mut stream(*seed, Purpose::Augment, update));
+            }
             let shape = (labels.len(), data.height, data.width, data.channels);
             let images = Tensor::from_slice(&pixels, shape, &Device::Cpu)?;
             let curves = network.curves(&sharpener.sharpness());
-            let update = u64::from(epoch) * self.batches as u64 + batch as u64;
             let mut noise = stream(*seed, Purpose::Noise, update);
             let output = network.train_forward(&images, &curves, &mut noise)?;
             let loss = cross_entropy(&output, &network.key, &labels)?;

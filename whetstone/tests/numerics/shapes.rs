@@ -31,6 +31,15 @@ fn optimum(dataset: &str) -> (Recipe, Extent, usize) {
     (recipe, Extent { height: image.0, width: image.0, channels: image.1 }, classes)
 }
 
+/// The network of a recipe with pools after these convolutions.
+fn planned(recipe: &Recipe, image: Extent, classes: usize, pools: [bool; 3]) -> Plan {
+    let mut convolutions = recipe.convolutions();
+    for (convolution, pool) in convolutions.iter_mut().zip(pools) {
+        convolution.downsampled = pool;
+    }
+    Plan::with_convolutions(recipe, &convolutions, image, classes).unwrap()
+}
+
 #[test]
 fn sizes_parameters_and_multiply_adds_are_as_published() {
     let group = fixtures("network_shapes");
@@ -46,7 +55,7 @@ fn sizes_parameters_and_multiply_adds_are_as_published() {
             other => panic!("no such pooling: {other}"),
         };
         let (recipe, image, classes) = optimum(dataset);
-        let plan = Plan::with_pools(&recipe, image, classes, pools).unwrap();
+        let plan = planned(&recipe, image, classes, pools);
         let number = |name: &str| network[name].as_u64().unwrap() as usize;
         assert_eq!(plan.width(), number("output_width"), "{dataset}, {pooling}");
         assert_eq!(plan.layers[3].input.len(), number("flatten"), "{dataset}, {pooling}");
@@ -74,7 +83,7 @@ fn sizes_parameters_and_multiply_adds_are_as_published() {
 
 #[test]
 fn pools_that_would_leave_no_pixel_are_refused_by_name() {
-    let recipe = Recipe { third_pool: true, ..Recipe::default() };
+    let recipe = Recipe { downsampled_blocks: 3, ..Recipe::default() };
     let image = Extent { height: 7, width: 9, channels: 1 };
     let refused = Plan::new(&recipe, image, 10).unwrap_err();
     assert_eq!(refused, PlanError::Vanished { layer: "conv3", height: 1, width: 2 });

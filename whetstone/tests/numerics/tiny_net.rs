@@ -119,7 +119,7 @@ fn one_step_of_either_optimiser_leads_where_published() {
     for (name, initial, rule) in steps {
         let net = TinyNet::new(&group);
         let variables = net.variables.iter().map(|(_, variable)| variable.clone()).collect();
-        let rate = LearningRate { initial, decay };
+        let rate = LearningRate { initial, decay, warmup: 0 };
         let mut optimizer = Optimizer::with_rule(variables, rule, rate).unwrap();
         let output = net.output(&net.hidden(ramp(s[0])), ramp(s[1]));
         let loss = cross_entropy(&output, &net.key, &net.labels).unwrap();
