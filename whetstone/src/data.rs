@@ -25,6 +25,7 @@ mod digits;
 mod error;
 mod file;
 mod fingerprint;
+mod hold_out;
 mod idx;
 mod split;
 

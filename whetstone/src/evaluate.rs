@@ -42,21 +42,50 @@ pub fn evaluate(
     split: &Split,
     sharpness: &[Sharpness],
 ) -> Result<Accuracy> {
+    evaluate_first(split.len(), network, dataset, split, sharpness, &mut Unwatched)
+}
+
+/// Sees what passes through a network while it is measured.
+pub(crate) trait Observer {
+    /// The outputs of a layer of the hardened network, for some images of which the first has this
+    /// number.
+    fn see(&mut self, layer: usize, first: usize, outputs: &Tensor) -> Result<()>;
+}
+
+/// Nobody looks.
+struct Unwatched;
+
+impl Observer for Unwatched {
+    fn see(&mut self, _: usize, _: usize, _: &Tensor) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Measures both accuracies on the first so many images of a split, under observation.
+pub(crate) fn evaluate_first(
+    most: usize,
+    network: &Network,
+    dataset: &Dataset,
+    split: &Split,
+    sharpness: &[Sharpness],
+    observer: &mut dyn Observer,
+) -> Result<Accuracy> {
     let soft = network.curves(sharpness);
     let binary = network.curves(&vec![Sharpness::HARD; sharpness.len()]);
     let mut hits = [0; 2];
-    let all: Vec<usize> = (0..split.len()).collect();
+    let all: Vec<usize> = (0..split.len().min(most)).collect();
     let (mut images, mut labels) = (Vec::new(), Vec::new());
     for chosen in all.chunks(IMAGES_AT_ONCE) {
         split.gather(chosen, &mut images, &mut labels);
         let shape = (labels.len(), dataset.height, dataset.width, dataset.channels);
         let x = Tensor::from_slice(&images, shape, &Device::Cpu)?;
-        let outputs = forward(network, x, &soft, &binary)?;
+        let see = &mut |layer, outputs: &Tensor| observer.see(layer, chosen[0], outputs);
+        let outputs = forward(network, x, &soft, &binary, see)?;
         for (hits, output) in hits.iter_mut().zip(outputs.both()) {
             *hits += with_values::<f32, _>(output, |x| Ok(correct(&network.key, x, &labels)))?;
         }
     }
-    let share = |hits: usize| hits as f64 / split.len().max(1) as f64;
+    let share = |hits: usize| hits as f64 / all.len().max(1) as f64;
     Ok(Accuracy { soft: share(hits[0]), binary: share(hits[1]) })
 }
 
@@ -75,9 +104,16 @@ impl Flow {
     }
 }
 
-fn forward(network: &Network, images: Tensor, soft: &[Curve], binary: &[Curve]) -> Result<Flow> {
+fn forward(
+    network: &Network,
+    images: Tensor,
+    soft: &[Curve],
+    binary: &[Curve],
+    see: &mut dyn FnMut(usize, &Tensor) -> Result<()>,
+) -> Result<Flow> {
     let mut flow = Flow::Joint(images);
-    for ((layer, soft), binary) in network.layers.iter().zip(soft).zip(binary) {
+    for (index, ((layer, soft), binary)) in network.layers.iter().zip(soft).zip(binary).enumerate()
+    {
         flow = match flow {
             Flow::Joint(x) => {
                 let linear = layer.linear(&x)?;
@@ -91,6 +127,7 @@ fn forward(network: &Network, images: Tensor, soft: &[Curve], binary: &[Curve]) 
                 binary: layer.activate(&layer.linear(&b)?, *binary)?,
             },
         };
+        see(index, flow.both()[1])?;
     }
     Ok(flow)
 }

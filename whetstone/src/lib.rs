@@ -37,15 +37,16 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`train`](mod@train) | the loop: from a recipe, a data set and a seed to accuracies; checkpoints |
+//! | [`train`](mod@train) | the loop: from a recipe, a data set and a seed to accuracies; checkpoints, collapse |
 //! | [`evaluate`](mod@evaluate) | accuracy as the network stands, and with every activation a step |
+//! | [`health`] | dead, saturated and flipping units, gradients: how each layer is doing |
 //! | [`network`] | the layers of a recipe, planned and built; as a file |
 //! | [`softmax_decode`] | how output neurons vote for classes, and the loss |
 //! | [`sharpen`] | when which layer sharpens |
-//! | [`optim`] | Adadelta and RMSprop as Keras 2 has them |
+//! | [`optim`] | Adadelta, RMSprop, Adam and gradient descent, as Keras 2 has them |
 //! | [`ops`] | convolution, and norm, pool and activation in one, with their gradients |
 //! | [`merge`](mod@merge) | folding norms away, and the thresholds that remain |
-//! | [`data`] | labelled images |
+//! | [`data`] | labelled images: read, held out, shifted and mirrored |
 //! | [`seed`] | random streams |
 //! | `archive` | named arrays as safetensors, for checkpoints and networks |
 //!
@@ -57,6 +58,7 @@
 mod archive;
 pub mod data;
 pub mod evaluate;
+pub mod health;
 pub mod merge;
 pub mod network;
 pub mod ops;

@@ -5,6 +5,7 @@
 //! for one seed it gives one result, however often it was interrupted.
 
 mod checkpoint;
+mod collapse;
 mod error;
 mod report;
 mod stop;
@@ -59,7 +60,8 @@ impl Trained {
 /// `data.validation`, or on `data.test` if there is none.
 ///
 /// `watch` is called at the end of every epoch. Training ends after the planned epochs, or with
-/// the epoch in which the last layer became a threshold: nothing can be learned after that.
+/// the epoch in which the last layer became a threshold, since nothing can be learned after that, or
+/// when it has [collapsed](Outcome::collapsed).
 ///
 /// The same arguments give the same outcome, reports and weights, bit for bit, on machines with
 /// the same vector instructions; and so does a training that goes on from a checkpoint of itself.

@@ -143,4 +143,18 @@ pub enum DataError {
         /// "training" or "test".
         part: &'static str,
     },
+
+    /// More images are to be held out than would leave one to learn from.
+    #[error(
+        "{wanted} validation images cannot be held out of the {train} training images of `{name}`: \
+         at least one must be left to learn from"
+    )]
+    NothingLeft {
+        /// The data set.
+        name: String,
+        /// Images to hold out.
+        wanted: usize,
+        /// Images there are.
+        train: usize,
+    },
 }

@@ -25,6 +25,17 @@ impl Split {
         Split { pixels, labels, image_len, white }
     }
 
+    /// The chosen images alone, in that order.
+    ///
+    /// # Panics
+    ///
+    /// If an image that is chosen does not exist.
+    pub fn select(&self, chosen: &[usize]) -> Split {
+        let pixels = chosen.iter().flat_map(|image| self.pixels(*image)).copied().collect();
+        let labels = chosen.iter().map(|image| self.labels[*image]).collect();
+        Split { pixels, labels, ..*self }
+    }
+
     /// How many images there are.
     pub fn len(&self) -> usize {
         self.labels.len()

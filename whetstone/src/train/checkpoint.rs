@@ -5,10 +5,12 @@
 //! header's `__metadata__` a JSON object with the rest. Random numbers need no saving, since every
 //! stream is a function of seed, purpose and number of the update.
 
+use super::collapse::Collapse;
 use super::error::TrainError;
 use super::training::Training;
 use crate::archive::{Archive, ArchiveError, Kind};
 use crate::data::Fingerprint;
+use crate::health::Spikes;
 use crate::network::{Layer, Network, RestoreError};
 use crate::ops::real::with_values;
 use crate::sharpen::{ChosenState, StateError};
@@ -36,6 +38,7 @@ struct Description {
     epochs: u32,
     updates: u64,
     sharpener: ChosenState,
+    collapse: Collapse,
 }
 
 /// Why a training cannot go on from a checkpoint.
@@ -111,6 +114,7 @@ impl Checkpoint {
             epochs: training.epochs,
             updates: optimizer.updates(),
             sharpener: sharpener.state(),
+            collapse: training.collapse.clone(),
         };
         Ok(Checkpoint { said, recipe: (*recipe).clone(), archive })
     }
@@ -164,6 +168,11 @@ impl Checkpoint {
         optimizer.resume(self.said.updates, &averages)?;
         sharpener.resume(&self.said.sharpener).map_err(CheckpointError::from)?;
         training.epochs = self.said.epochs;
+        training.collapse = self.said.collapse.clone();
+        if training.epochs > 0 {
+            let (data, network) = (training.data, &training.network);
+            training.spikes = Some(Spikes::of(network, data, data.measured())?);
+        }
         Ok(())
     }
 
@@ -185,7 +194,9 @@ impl Checkpoint {
         }
         let (found, updates, most) =
             (self.said.epochs, self.said.updates, training.epochs_planned());
-        if found > most || updates != u64::from(found) * training.batches as u64 {
+        let sound = updates == u64::from(found) * training.batches as u64
+            && self.said.collapse.layers() == training.network.layers.len();
+        if found > most || !sound {
             return Err(CheckpointError::Counts { found, updates, most });
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! What a training tells: after every epoch, and at its end.
 
 use crate::evaluate::Accuracy;
+use crate::health::LayerHealth;
 
 /// One epoch, told at its end.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,7 +22,9 @@ pub struct EpochReport {
     pub binary_accuracy: f64,
     /// Sharpness of each layer after the epoch, input to output, 0 (soft) to 1 (threshold).
     pub sharpness: Vec<f32>,
-    /// The learning rate of the next update, after decay.
+    /// How each layer is doing, input to output.
+    pub layers: Vec<LayerHealth>,
+    /// The learning rate of the next update, after decay and warm-up.
     pub learning_rate: f64,
 }
 
@@ -37,6 +40,9 @@ pub struct Outcome {
     pub test: Option<Accuracy>,
     /// Whether every layer had become a threshold, so that the two are the same.
     pub sharpening_finished: bool,
+    /// Why training ended before its time, as a sentence, if there was nothing left to hope for:
+    /// accuracy stayed at chance while sharpening, or a hard layer no longer told images apart.
+    pub collapsed: Option<String>,
     /// Epochs that were trained.
     pub epochs: u32,
     /// Trainable numbers of the network; see [`Plan::parameters`](crate::network::Plan::parameters).

@@ -1,10 +1,12 @@
 //! A training between two epochs, and how it takes the next.
 
+use super::collapse::Collapse;
 use super::error::TrainError;
 use super::report::{EpochReport, Outcome};
 use super::stop::Stop;
 use crate::data::{Augment, Dataset, batches_per_epoch, shuffled};
-use crate::evaluate::{Accuracy, evaluate};
+use crate::evaluate::{Accuracy, evaluate, evaluate_first};
+use crate::health::{GradientNorms, Spikes, health};
 use crate::network::{Extent, Network, NetworkError, Plan};
 use crate::ops::real::with_values;
 use crate::optim::Optimizer;
@@ -26,13 +28,16 @@ pub(super) struct Training<'a> {
     pub(super) batches: usize,
     /// Epochs completed.
     pub(super) epochs: u32,
+    pub(super) collapse: Collapse,
+    /// What the network as it stands says to the sample; nothing before the first epoch.
+    pub(super) spikes: Option<Spikes>,
 }
 
 /// What the batches of an epoch add up to.
-#[derive(Default)]
 struct Sums {
     loss: f64,
     hits: usize,
+    norms: GradientNorms,
 }
 
 impl<'a> Training<'a> {
@@ -56,7 +61,19 @@ impl<'a> Training<'a> {
             error => unfit(error.to_string()),
         })?;
         let optimizer = Optimizer::new(network.variables(), recipe, batches)?;
-        Ok(Training { recipe, data, seed, network, optimizer, sharpener, batches, epochs: 0 })
+        let collapse = Collapse::new(network.layers.len());
+        Ok(Training {
+            recipe,
+            data,
+            seed,
+            network,
+            optimizer,
+            sharpener,
+            batches,
+            epochs: 0,
+            collapse,
+            spikes: None,
+        })
     }
 
     /// The most epochs there will be.
@@ -66,7 +83,13 @@ impl<'a> Training<'a> {
 
     /// Whether there is nothing left to train.
     pub(super) fn over(&self) -> bool {
-        self.epochs >= self.epochs_planned() || self.sharpener.stop()
+        self.epochs >= self.epochs_planned() || self.sharpener.stop() || self.collapsed().is_some()
+    }
+
+    /// Why nothing will come of it any more, if so.
+    fn collapsed(&self) -> Option<String> {
+        let names: Vec<_> = self.network.layers.iter().map(|layer| layer.name).collect();
+        self.collapse.reason(&names)
     }
 
     /// Trains one epoch and measures what came of it.
@@ -77,17 +100,26 @@ impl<'a> Training<'a> {
         let loss = sums.loss / images;
         self.sharpener.after_epoch(loss);
         self.epochs += 1;
-        let measured = self.measure()?;
-        Ok(EpochReport {
+        let (network, part) = (&self.network, self.data.measured());
+        let sharpness = self.sharpener.sharpness();
+        let mut spikes = Spikes::new(network);
+        let measured =
+            evaluate_first(part.len(), network, self.data, part, &sharpness, &mut spikes)?;
+        let layers = health(network, &spikes, self.spikes.as_ref(), &sums.norms);
+        self.spikes = Some(spikes);
+        let report = EpochReport {
             epoch,
             epochs_planned: self.epochs_planned(),
             loss,
             train_accuracy: sums.hits as f64 / images,
             soft_accuracy: measured.soft,
             binary_accuracy: measured.binary,
-            sharpness: self.sharpener.sharpness().into_iter().map(Sharpness::get).collect(),
+            sharpness: sharpness.into_iter().map(Sharpness::get).collect(),
+            layers,
             learning_rate: self.optimizer.learning_rate(),
-        })
+        };
+        self.collapse.note(&report, self.data.classes);
+        Ok(report)
     }
 
     /// The batches of one epoch.
@@ -95,7 +127,7 @@ impl<'a> Training<'a> {
         let Self { data, seed, network, optimizer, sharpener, .. } = self;
         let augment = Augment::from_recipe(self.recipe);
         let order = shuffled(data.train.len(), *seed, epoch.into());
-        let mut sums = Sums::default();
+        let mut sums = Sums { loss: 0.0, hits: 0, norms: GradientNorms::new(network) };
         let (mut pixels, mut labels) = (Vec::new(), Vec::new());
         for (batch, order) in order.chunks(self.recipe.batch_size as usize).enumerate() {
             if stop.is_asked() {
@@ -119,7 +151,9 @@ impl<'a> Training<'a> {
             }
             sums.loss += value * labels.len() as f64;
             sums.hits += with_values::<f32, _>(&output, |x| Ok(correct(&network.key, x, &labels)))?;
-            optimizer.step(&loss.backward()?)?;
+            let gradients = loss.backward()?;
+            sums.norms.add(network, &gradients)?;
+            optimizer.step(&gradients)?;
             sharpener.after_batch();
         }
         Ok(sums)
@@ -138,6 +172,7 @@ impl<'a> Training<'a> {
             binary_accuracy: measured.binary,
             test,
             sharpening_finished: self.sharpener.finished(),
+            collapsed: self.collapsed(),
             epochs: self.epochs,
             parameters: plan.parameters(),
             multiply_adds: plan.multiply_adds(),
