@@ -345,3 +345,38 @@ fn a_path_that_is_a_file_is_not_taken_for_an_absent_one() {
 fn every_data_set_that_may_be_asked_for_can_be_loaded_and_no_other() {
     assert_eq!(names().collect::<Vec<_>>(), recipe::DATASETS);
 }
+
+#[test]
+fn packed_files_are_looked_at_as_closely_as_plain_ones() {
+    let folder = small_mnist();
+    put(&folder, "mnist/train-images-idx3-ubyte", &gzip(&idx_labels(7)));
+    assert!(matches!(refusal("mnist", &folder), DataError::WrongMagic { .. }));
+    put(&folder, "mnist/train-images-idx3-ubyte", &gzip(&idx_images(7)[..4_000]));
+    assert!(matches!(refusal("mnist", &folder), DataError::WrongLength { .. }));
+    put(&folder, "mnist/train-images-idx3-ubyte", b"\x1f\x8bno gzip after all");
+    assert!(matches!(refusal("mnist", &folder), DataError::Unreadable { .. }));
+}
+
+#[test]
+fn the_files_of_another_data_set_are_refused() {
+    // Two labels a record where one is expected, and the other way round.
+    let folder = small_cifar_10();
+    put(&folder, "cifar-10/data_batch_1.bin", &cifar_records(0, 5, &[3], 100));
+    assert!(matches!(refusal("cifar-10", &folder), DataError::WrongLength { .. }));
+    let folder = tempfile::tempdir().unwrap();
+    put(&folder, "cifar-100/train.bin", &cifar_records(0, 5, &[], 10));
+    put(&folder, "cifar-100/test.bin", &cifar_records(0, 5, &[], 10));
+    assert!(matches!(refusal("cifar-100", &folder), DataError::WrongLength { .. }));
+    // MNIST where CIFAR is expected.
+    put(&folder, "cifar-100/train.bin", &idx_images(7));
+    assert!(matches!(refusal("cifar-100", &folder), DataError::WrongLength { .. }));
+    // Another type of value in an IDX file: 32-bit floats.
+    let folder = small_mnist();
+    let mut floats = idx_images(7);
+    floats[2] = 0x0d;
+    put(&folder, "mnist/train-images-idx3-ubyte", &floats);
+    assert!(matches!(refusal("mnist", &folder), DataError::WrongMagic { .. }));
+    let folder = small_cifar_10();
+    put(&folder, "cifar-10/test_batch.bin", b"");
+    assert!(matches!(refusal("cifar-10", &folder), DataError::Empty { part: "test", .. }));
+}

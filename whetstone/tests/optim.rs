@@ -3,7 +3,7 @@
 use candle_core::{DType, Device, Result, Tensor, Var};
 use recipe::Recipe;
 use serde_json::Value;
-use whetstone::optim::{Adadelta, LearningRate, Optimizer, Rmsprop, Rule};
+use whetstone::optim::{Adadelta, Adam, LearningRate, Optimizer, Rmsprop, Rule, Sgd};
 
 fn fixtures(group: &str) -> Value {
     let text = include_str!("fixtures/whetstone.json");
@@ -128,12 +128,10 @@ fn the_learning_rate_decays_per_update() {
     assert_close(optimizer.learning_rate(), 0.5 / 1.2, "after two updates");
 }
 
-fn both_rules() -> [Recipe; 2] {
-    [recipe::Optimizer::Adadelta, recipe::Optimizer::Rmsprop].map(|optimizer| Recipe {
-        optimizer,
-        learning_rate: 0.01,
-        ..Recipe::default()
-    })
+fn every_rule() -> Vec<Recipe> {
+    let optimizers = recipe::Optimizer::ALL.iter();
+    let learning_rate = 0.01;
+    optimizers.map(|&optimizer| Recipe { optimizer, learning_rate, ..Recipe::default() }).collect()
 }
 
 #[test]
@@ -144,13 +142,19 @@ fn a_recipe_chooses_the_rule_with_its_rho_and_epsilon() {
     let recipe = Recipe { optimizer: recipe::Optimizer::Rmsprop, ..recipe };
     let expected = Rule::Rmsprop(Rmsprop { rho: 0.95, epsilon: 1e-8 });
     assert_eq!(Rule::from_recipe(&recipe), expected);
+    let recipe = Recipe { optimizer: recipe::Optimizer::Adam, momentum: 0.8, ..recipe };
+    let expected = Rule::Adam(Adam { beta1: 0.8, beta2: 0.95, epsilon: 1e-8 });
+    assert_eq!(Rule::from_recipe(&recipe), expected);
+    let recipe = Recipe { optimizer: recipe::Optimizer::Sgd, ..recipe };
+    assert_eq!(Rule::from_recipe(&recipe), Rule::Sgd(Sgd { momentum: 0.8 }));
 }
 
 #[test]
-fn a_variable_without_a_gradient_is_treated_as_if_it_were_zero() {
-    for recipe in both_rules() {
+fn a_variable_without_a_gradient_rests_while_its_averages_decay() {
+    for recipe in every_rule() {
         let (absent, zero) = (one(), one());
-        let mut optimizer = Optimizer::new(vec![absent.clone(), zero.clone()], &recipe, 1).unwrap();
+        let vars = vec![absent.clone(), zero.clone()];
+        let mut optimizer = Optimizer::new(vars, &recipe, 1).unwrap();
         // Both learn once, so that there is something to decay.
         let sum = (absent.as_tensor() + zero.as_tensor()).unwrap().sum_all().unwrap();
         optimizer.step(&sum.backward().unwrap()).unwrap();
@@ -160,21 +164,29 @@ fn a_variable_without_a_gradient_is_treated_as_if_it_were_zero() {
         };
         let averages_before = averages(&optimizer, 0);
 
-        let gradients = (zero.as_tensor() * 0.0).unwrap().sum_all().unwrap().backward().unwrap();
-        assert!(gradients.get(&absent).is_none());
+        let still = (zero.as_tensor() * constant(0.0)).unwrap().sum_all().unwrap();
+        let gradients = still.backward().unwrap();
+        assert!(gradients.get(&absent).is_none() && gradients.get(&zero).is_some());
         optimizer.step(&gradients).unwrap();
         assert_eq!(scalar(&absent), before, "bit by bit");
-        assert_eq!(scalar(&zero), before, "bit by bit");
-        assert_eq!(averages(&optimizer, 0), averages(&optimizer, 1));
-        for (now, before) in averages(&optimizer, 0).iter().zip(averages_before) {
-            assert_close(*now, recipe.rho * before, "decayed by rho");
+        assert_eq!(averages(&optimizer, 0), averages(&optimizer, 1), "as by a gradient of zero");
+        use recipe::Optimizer::{Adadelta, Adam, Rmsprop, Sgd};
+        let (kept, coasts) = match recipe.optimizer {
+            Adadelta | Rmsprop => ([recipe.rho, recipe.rho], false),
+            Adam => ([recipe.momentum, recipe.rho], true),
+            Sgd => ([recipe.momentum, 0.0], true),
+        };
+        // Momentum goes on where there is a gradient, if only of zero.
+        assert_eq!(scalar(&zero) != before, coasts, "{:?}", recipe.optimizer);
+        for ((now, before), kept) in averages(&optimizer, 0).iter().zip(averages_before).zip(kept) {
+            assert_close(*now, kept * before, "decayed");
         }
     }
 }
 
 #[test]
 fn f32_variables_learn_as_f64_ones_do() {
-    for recipe in both_rules() {
+    for recipe in every_rule() {
         let start: Vec<f64> = (0..50).map(|i| f64::from(i) * 0.07 - 1.5).collect();
         let run = |dtype| {
             let start = Tensor::new(start.as_slice(), &Device::Cpu).unwrap();
@@ -197,7 +209,7 @@ fn f32_variables_learn_as_f64_ones_do() {
 
 #[test]
 fn a_transposed_gradient_reaches_the_right_parameters() {
-    for recipe in both_rules() {
+    for recipe in every_rule() {
         let values: Vec<f64> = (0..6).map(|i| f64::from(i) + 1.0).collect();
         let weights = Tensor::from_slice(&values, (2, 3), &Device::Cpu).unwrap();
         let var = Var::zeros((3, 2), DType::F64, &Device::Cpu).unwrap();
@@ -217,13 +229,14 @@ fn a_transposed_gradient_reaches_the_right_parameters() {
 
 #[test]
 fn averages_that_only_decay_end_at_zero_and_not_in_denormals() {
-    for recipe in both_rules() {
+    for recipe in every_rule() {
         let var = Var::from_slice(&[1.0_f32; 4], 4, &Device::Cpu).unwrap();
         let mut optimizer = Optimizer::new(vec![var.clone()], &recipe, 1).unwrap();
         let learning = var.sum_all().unwrap().backward().unwrap();
         optimizer.step(&learning).unwrap();
         let elsewhere = one().sum_all().unwrap().backward().unwrap();
-        let still = (var.as_tensor() * 0.0).unwrap().sum_all().unwrap().backward().unwrap();
+        let zeros = var.zeros_like().unwrap();
+        let still = (var.as_tensor() * zeros).unwrap().sum_all().unwrap().backward().unwrap();
         for round in 0..1_000 {
             optimizer.step(if round % 2 == 0 { &elsewhere } else { &still }).unwrap();
         }
@@ -242,7 +255,7 @@ fn a_variable_of_another_type_is_refused() {
 
 #[test]
 fn several_variables_of_any_shape_learn_side_by_side() {
-    for recipe in both_rules() {
+    for recipe in every_rule() {
         let shapes: [&[usize]; 4] = [&[], &[3], &[2, 3], &[3, 3, 2, 4]];
         let vars: Vec<Var> =
             shapes.iter().map(|s| Var::ones(*s, DType::F32, &Device::Cpu).unwrap()).collect();
@@ -255,6 +268,177 @@ fn several_variables_of_any_shape_learn_side_by_side() {
             let values = var.flatten_all().unwrap().to_vec1::<f32>().unwrap();
             assert!(values.iter().all(|x| *x == values[0] && *x < 1.0), "{values:?}");
         }
+    }
+}
+
+/// What a rule remembers and how it moves, composed of candle's operations from the published
+/// formulas, number by number in f64.
+struct Composed {
+    rule: Rule,
+    memory: [Tensor; 2],
+}
+
+impl Composed {
+    fn step(&mut self, rate: f64, updates: u64, p: &Tensor, g: &Tensor) -> Result<Tensor> {
+        let [first, second] = &mut self.memory;
+        let mean = |old: &Tensor, kept: f64, new: &Tensor| (old * kept)? + (new * (1.0 - kept))?;
+        match self.rule {
+            Rule::Adadelta(Adadelta { rho, epsilon }) => {
+                *first = mean(first, rho, &g.sqr()?)?;
+                let root = |x: &Tensor| (x + epsilon)?.sqrt();
+                let u = ((g * root(second)?)? / root(first)?)?;
+                *second = mean(second, rho, &u.sqr()?)?;
+                p - (u * rate)?
+            }
+            Rule::Rmsprop(Rmsprop { rho, epsilon }) => {
+                *first = mean(first, rho, &g.sqr()?)?;
+                p - ((g * rate)? / (first.sqrt()? + epsilon)?)?
+            }
+            Rule::Adam(Adam { beta1, beta2, epsilon }) => {
+                *first = mean(first, beta1, g)?;
+                *second = mean(second, beta2, &g.sqr()?)?;
+                // The paper's first form, on corrected means, with the epsilon hat of its second.
+                let t = i32::try_from(updates).unwrap() + 1;
+                let m = (&*first / (1.0 - beta1.powi(t)))?;
+                let root = (1.0 - beta2.powi(t)).sqrt();
+                let v = ((second.sqrt()? / root)? + epsilon / root)?;
+                p - ((m * rate)? / v)?
+            }
+            Rule::Sgd(Sgd { momentum }) => {
+                *first = ((&*first * momentum)? - (g * rate)?)?;
+                p + &*first
+            }
+        }
+    }
+}
+
+/// The rule of this number, with these shares kept.
+fn rule(number: usize, rho: f64, momentum: f64, epsilon: f64) -> Rule {
+    match number {
+        0 => Rule::Adadelta(Adadelta { rho, epsilon }),
+        1 => Rule::Rmsprop(Rmsprop { rho, epsilon }),
+        2 => Rule::Adam(Adam { beta1: momentum, beta2: rho, epsilon }),
+        _ => Rule::Sgd(Sgd { momentum }),
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn every_rule_moves_as_its_formulas_do(
+        number in 0_usize..4,
+        rho in 0.0..0.999_f64,
+        momentum in 0.0..0.99_f64,
+        epsilon in 1e-8..1e-2_f64,
+        rate in 1e-4..1.0_f64,
+        warmup in 0_u64..8,
+        gradients in proptest::collection::vec(proptest::collection::vec(-2.0..2.0_f64, 3), 1..12),
+    ) {
+        let rule = rule(number, rho, momentum, epsilon);
+        let learning_rate = LearningRate { initial: rate, decay: 0.1, warmup };
+        let start = Tensor::new(&[0.3, -1.0, 2.0], &Device::Cpu).unwrap();
+        let var = Var::from_tensor(&start).unwrap();
+        let mut optimizer = Optimizer::with_rule(vec![var.clone()], rule, learning_rate).unwrap();
+        let zeros = start.zeros_like().unwrap();
+        let mut composed = Composed { rule, memory: [zeros.clone(), zeros] };
+        let mut expected = start;
+        for (updates, gradient) in (0_u64..).zip(&gradients) {
+            let gradient = Tensor::new(gradient.as_slice(), &Device::Cpu).unwrap();
+            step(&mut optimizer, &var, &gradient).unwrap();
+            let risen = if warmup == 0 { 1.0 } else { (updates + 1).min(warmup) as f64 / warmup as f64 };
+            let rate = rate / (1.0 + 0.1 * updates as f64) * risen;
+            expected = composed.step(rate, updates, &expected, &gradient).unwrap();
+            let (actual, expected) =
+                (var.to_vec1::<f64>().unwrap(), expected.to_vec1::<f64>().unwrap());
+            for (actual, expected) in actual.iter().zip(&expected) {
+                let close = (actual - expected).abs() <= 1e-9 * expected.abs().max(1.0);
+                proptest::prop_assert!(close, "{rule:?}: {actual} is not {expected}");
+            }
+        }
+    }
+}
+
+#[test]
+fn rmsprop_has_pytorchs_form_too() {
+    let group = fixtures("pytorch_contrast");
+    assert_eq!(group["rmsprop_same_formula_when_alpha_eq_rho_and_momentum_0"], true);
+    let defaults = &group["defaults"]["torch.RMSprop"];
+    let (alpha, epsilon, rate) =
+        (number(&defaults["alpha"]), number(&defaults["eps"]), number(&defaults["lr"]));
+    let var = one();
+    let learning_rate = LearningRate { initial: rate, decay: 0.0, warmup: 0 };
+    let rule = Rule::Rmsprop(Rmsprop { rho: alpha, epsilon });
+    let mut optimizer = Optimizer::with_rule(vec![var.clone()], rule, learning_rate).unwrap();
+    let (mut p, mut square_avg) = (1.0_f64, 0.0_f64);
+    for g in [0.3, -2.0, 1e-7, 0.0, 5.0] {
+        square_avg = square_avg * alpha + g * g * (1.0 - alpha);
+        p -= rate * g / (square_avg.sqrt() + epsilon);
+        step(&mut optimizer, &var, &constant(g)).unwrap();
+        assert_close(scalar(&var), p, "PyTorch's formula");
+    }
+}
+
+#[test]
+fn adams_first_step_is_one_rate_and_momentum_lengthens_steps_tenfold() {
+    let learning_rate = LearningRate { initial: 0.01, decay: 0.0, warmup: 0 };
+    let var = one();
+    let adam = Rule::Adam(Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-9 });
+    let mut optimizer = Optimizer::with_rule(vec![var.clone()], adam, learning_rate).unwrap();
+    step(&mut optimizer, &var, &constant(37.0)).unwrap();
+    assert!((1.0 - scalar(&var) - 0.01).abs() < 1e-9, "{}", scalar(&var));
+
+    let var = one();
+    let sgd = Rule::Sgd(Sgd { momentum: 0.9 });
+    let mut optimizer = Optimizer::with_rule(vec![var.clone()], sgd, learning_rate).unwrap();
+    let mut before = 1.0;
+    for _ in 0..200 {
+        before = scalar(&var);
+        step(&mut optimizer, &var, &constant(1.0)).unwrap();
+    }
+    // rate / (1 − momentum)
+    assert!((before - scalar(&var) - 0.1).abs() < 1e-9);
+}
+
+#[test]
+fn a_warm_up_rises_update_by_update_to_the_full_rate() {
+    let recipe = Recipe { learning_rate: 0.6, decay: 0.0, warmup_epochs: 2, ..Recipe::default() };
+    let rate = LearningRate::from_recipe(&recipe, 3);
+    let rates: Vec<f64> = (0..8).map(|updates| rate.after(updates)).collect();
+    for (actual, expected) in rates.iter().zip([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.6, 0.6]) {
+        assert_close(*actual, expected, "rate");
+    }
+    let decayed = LearningRate { decay: 0.5, ..rate };
+    assert_close(decayed.after(3), 0.4 / 2.5, "on top of the decay");
+    let none = LearningRate::from_recipe(&Recipe { warmup_epochs: 0, ..recipe }, 3);
+    assert_eq!(none.after(0), 0.6);
+}
+
+#[test]
+fn an_optimiser_that_is_resumed_goes_on_bit_by_bit() {
+    for recipe in every_rule() {
+        let start = [0.5_f32, -1.5, 3.0];
+        let var = || Var::from_slice(&start, 3, &Device::Cpu).unwrap();
+        let (straight, resumed) = (var(), var());
+        let learn = |optimizer: &mut Optimizer, var: &Var| {
+            let gradients = var.sqr().unwrap().sum_all().unwrap().backward().unwrap();
+            optimizer.step(&gradients).unwrap();
+        };
+        let mut first = Optimizer::new(vec![straight.clone()], &recipe, 1).unwrap();
+        (0..5).for_each(|_| learn(&mut first, &straight));
+        resumed.set(&straight.as_detached_tensor().copy().unwrap()).unwrap();
+        let mut second = Optimizer::new(vec![resumed.clone()], &recipe, 1).unwrap();
+        let averages = [first.averages(0).unwrap()];
+        second.resume(5, &averages).unwrap();
+        for _ in 0..5 {
+            learn(&mut first, &straight);
+            learn(&mut second, &resumed);
+        }
+        let bits = |var: &Var| var.to_vec1::<f32>().unwrap();
+        assert_eq!(bits(&straight), bits(&resumed), "{:?}", recipe.optimizer);
+        assert_eq!(second.learning_rate(), first.learning_rate());
+        second.resume(5, &[]).unwrap_err();
+        second.resume(5, &[vec![]]).unwrap_err();
+        let flat = |t: &Tensor| t.reshape((1, 3)).unwrap();
+        second.resume(5, &[averages[0].iter().map(flat).collect()]).unwrap_err();
     }
 }
 

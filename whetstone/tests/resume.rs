@@ -148,21 +148,12 @@ fn damaged_checkpoints_are_refused_and_bring_nothing_down() {
     for length in (0..header).step_by(7).chain((header..whole.len()).step_by(997)) {
         Checkpoint::from_bytes(&whole[..length]).unwrap_err();
     }
-    let data = digits();
-    for place in 0..header {
+    for place in (0..header).chain((header..whole.len()).step_by(101)) {
         let mut damaged = whole.clone();
         damaged[place] ^= 1 << (place % 7);
-        // What can still be read must be refused, or be the same in all that matters.
-        if let Ok(checkpoint) = Checkpoint::from_bytes(&damaged) {
-            let options = Options { from: Some(&checkpoint), ..Options::default() };
-            let stop = Stop::new();
-            stop.ask();
-            let error = train(&small(), &data, SEED, options, &mut |_: &EpochReport| {}, &stop);
-            let error = error.unwrap_err();
-            let refused = matches!(error, TrainError::Checkpoint(_) | TrainError::Stopped);
-            assert!(refused, "{error}");
-        }
+        Checkpoint::from_bytes(&damaged).unwrap_err();
     }
+    let data = digits();
     let (trained, _) = run(&small(), &data, None);
     let network = trained.network_to_bytes().unwrap();
     let error = Checkpoint::from_bytes(&network).unwrap_err();
@@ -194,27 +185,11 @@ fn damaged_networks_are_refused_and_bring_nothing_down() {
     for length in (0..header).step_by(5).chain((header..whole.len()).step_by(499)) {
         Network::from_bytes(&whole[..length]).unwrap_err();
     }
-    for place in 0..header {
+    for place in (0..header).chain((header..whole.len()).step_by(53)) {
         for bit in [0, 3, 6] {
             let mut damaged = whole.clone();
             damaged[place] ^= 1 << bit;
-            let _ = Network::from_bytes(&damaged);
+            Network::from_bytes(&damaged).unwrap_err();
         }
-    }
-    // Digits written over digits make sizes that do not belong together, and never more memory.
-    let text = String::from_utf8_lossy(&whole[8..header]).into_owned();
-    for (from, to) in [
-        (r#"\"image\":[8,8,1]"#, r#"\"image\":[9,9,9]"#),
-        (r#"\"dense_units\":12"#, r#"\"dense_units\":99"#),
-        (r#"\"conv1_features\":4"#, r#"\"conv1_features\":9"#),
-        (r#"\"sharpness\":[1"#, r#"\"sharpness\":[7"#),
-        (r#"\"key\":[["#, r#"\"key\":[[9999,"#),
-    ] {
-        assert!(text.contains(from), "{from}");
-        let header = text.replace(from, to);
-        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
-        bytes.extend(header.as_bytes());
-        bytes.extend(&whole[8 + text.len()..]);
-        Network::from_bytes(&bytes).unwrap_err();
     }
 }

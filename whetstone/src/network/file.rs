@@ -123,3 +123,67 @@ impl Network {
         Ok(Saved { network, sharpness })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn network() -> Network {
+        let recipe = Recipe {
+            conv1_features: 2,
+            conv2_features: 2,
+            conv3_features: 2,
+            dense_units: 3,
+            neurons_per_class: 1,
+            ..Recipe::default()
+        };
+        let image = Extent { height: 8, width: 8, channels: 1 };
+        Network::new(&Plan::new(&recipe, image, 3).unwrap(), &recipe, 1).unwrap()
+    }
+
+    /// What is said of a file whose description was changed, by someone who can add up.
+    fn refusal(change: impl FnOnce(&mut Value)) -> NetworkFileError {
+        let bytes = network().to_bytes(&[Sharpness::SOFT; 5]).unwrap();
+        let (archive, mut said) = Archive::from_bytes::<Value>(KIND, &bytes).unwrap();
+        change(&mut said);
+        Network::from_bytes(&archive.to_bytes(KIND, &said)).unwrap_err()
+    }
+
+    #[test]
+    fn a_description_that_does_not_fit_its_arrays_is_refused() {
+        let unfit = |error| matches!(error, NetworkFileError::Archive(ArchiveError::Unfit { .. }));
+        assert!(unfit(refusal(|said| said["image"] = vec![16, 16, 1].into())));
+        assert!(unfit(refusal(|said| said["recipe"]["dense_units"] = 65_536.into())));
+        assert!(unfit(refusal(|said| said["recipe"]["conv1_features"] = 4_096.into())));
+        let missing = refusal(|said| said["recipe"]["dense_layers"] = 2.into());
+        assert!(matches!(missing, NetworkFileError::Archive(ArchiveError::Missing { .. })));
+        let excess = refusal(|said| said["recipe"]["norm_center"] = false.into());
+        assert!(matches!(excess, NetworkFileError::Archive(ArchiveError::Excess { .. })));
+    }
+
+    #[test]
+    fn a_description_that_makes_no_network_is_refused() {
+        let key = |key: Vec<Vec<i32>>| {
+            matches!(refusal(|said| said["key"] = key.into()), NetworkFileError::Key(_))
+        };
+        assert!(key(vec![vec![0], vec![1], vec![3]]), "a neuron beyond the output");
+        assert!(key(vec![vec![0], vec![1], vec![]]), "a class without a neuron");
+        assert!(key(vec![vec![0], vec![1], vec![2, 2]]), "a neuron twice");
+        let no_class = refusal(|said| said["key"] = Value::Array(vec![]));
+        assert!(matches!(no_class, NetworkFileError::Plan(PlanError::Nothing)), "{no_class}");
+        for image in [[usize::MAX; 3], [1 << 33, 1, 1]] {
+            let huge = refusal(|said| said["image"] = image.to_vec().into());
+            assert!(matches!(huge, NetworkFileError::Contradiction(_)), "{huge}");
+        }
+        let small = refusal(|said| said["image"] = vec![2, 2, 1].into());
+        assert!(matches!(small, NetworkFileError::Plan(PlanError::Vanished { .. })), "{small}");
+        let unknown = refusal(|said| said["recipe"]["depth"] = 4.into());
+        assert!(matches!(unknown, NetworkFileError::Recipe(_)), "{unknown}");
+        for sharpness in [vec![0.0; 4], vec![0.0, 0.0, 0.0, 0.0, 1.5]] {
+            let off = refusal(|said| said["sharpness"] = sharpness.into());
+            assert!(matches!(off, NetworkFileError::Contradiction(_)), "{off}");
+        }
+        let other = refusal(|said| said["image"] = "large".into());
+        assert!(matches!(other, NetworkFileError::Archive(ArchiveError::Description(_))));
+    }
+}

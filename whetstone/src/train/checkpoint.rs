@@ -212,3 +212,63 @@ fn named_variables(network: &Network) -> impl Iterator<Item = (String, &Var)> {
 fn average_name(variable: &str, number: usize) -> String {
     format!("{variable}.average_{number}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Limits, load};
+
+    /// What is said of a checkpoint whose description was changed, by someone who can add up.
+    fn refusal(change: impl FnOnce(&mut Value)) -> CheckpointError {
+        let data = load("digits", None, Limits { train: Some(40), test: Some(20) }).unwrap();
+        let recipe = Recipe {
+            conv1_features: 2,
+            conv2_features: 2,
+            conv3_features: 2,
+            dense_units: 3,
+            ..Recipe::default()
+        };
+        let mut training = Training::new(&recipe, &data, 1).unwrap();
+        let bytes = Checkpoint::of(&training).unwrap().to_bytes();
+        Checkpoint::from_bytes(&bytes).unwrap().restore(&mut training).unwrap();
+
+        let (archive, mut said) = Archive::from_bytes::<Value>(KIND, &bytes).unwrap();
+        change(&mut said);
+        let checkpoint = match Checkpoint::from_bytes(&archive.to_bytes(KIND, &said)) {
+            Ok(checkpoint) => checkpoint,
+            Err(error) => return error,
+        };
+        match checkpoint.restore(&mut training) {
+            Err(TrainError::Checkpoint(error)) => error,
+            other => panic!("not refused: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_description_of_another_state_is_refused() {
+        for (epochs, updates) in [(1, 3), (1_000, 2_000)] {
+            let error = refusal(|said| {
+                said["epochs"] = epochs.into();
+                said["updates"] = updates.into();
+            });
+            assert!(matches!(error, CheckpointError::Counts { .. }), "{error}");
+        }
+        let error = refusal(|said| said["collapse"]["constant"] = vec![0; 4].into());
+        assert!(matches!(error, CheckpointError::Counts { .. }), "{error}");
+        let error = refusal(|said| said["recipe"]["rho"] = 2.0.into());
+        assert!(matches!(error, CheckpointError::Recipe(_)), "{error}");
+        for host in [vec![0.0; 4], vec![0.0, 0.0, 0.0, 0.0, 7.0]] {
+            let error = refusal(|said| said["sharpener"]["scheduled"]["host"] = host.into());
+            assert!(matches!(error, CheckpointError::Sharpener(_)), "{error}");
+        }
+        let error = refusal(|said| {
+            said["sharpener"] = serde_json::json!({ "adaptive": {
+                "host": [0.0, 0.0, 0.0, 0.0, 0.0], "sharpening": false, "reference_loss": 1.0,
+                "epochs_without_improvement": 0, "waiting": false, "epochs_completed": 0,
+                "stop": false,
+            } });
+        });
+        let expected = StateError::OtherKind { found: "adaptive", needed: "scheduled" };
+        assert_eq!(error, CheckpointError::Sharpener(expected));
+    }
+}
