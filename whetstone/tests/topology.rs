@@ -181,7 +181,7 @@ fn noise_is_drawn_where_the_recipe_says_and_only_in_the_first_dense_layer() {
 }
 
 /// The norm is composed of other operations where noise parts it from its activation: without
-/// noise to speak of, both must learn the same.
+/// noise to speak of, one update must be the same.
 #[test]
 fn a_parted_norm_learns_as_the_whole_one_does() {
     let data = digits();
@@ -193,9 +193,8 @@ fn a_parted_norm_learns_as_the_whole_one_does() {
                 norm_center,
                 norm_scale,
                 optimizer: Optimizer::Sgd,
-                learning_rate: 0.01,
-                sharpening_start: 9,
-                epochs: 2,
+                learning_rate: 0.1,
+                batch_size: 120,
                 epoch_policy: EpochPolicy::Fixed,
                 ..small()
             };
@@ -205,14 +204,14 @@ fn a_parted_norm_learns_as_the_whole_one_does() {
                 .variables()
                 .into_iter()
                 .flat_map(|var| var.flatten_all().unwrap().to_vec1::<f32>().unwrap());
-            (weights.collect::<Vec<f32>>(), reports[1].loss)
+            (weights.collect::<Vec<f32>>(), reports[0].loss)
         };
         let (whole, whole_loss) = learned(NoiseLocation::AfterDense);
         for location in [NoiseLocation::AfterDenseNorm, NoiseLocation::AfterDenseActivation] {
             let (parted, parted_loss) = learned(location);
-            assert!((whole_loss - parted_loss).abs() < 1e-4, "{whole_loss} {parted_loss}");
+            assert!((whole_loss - parted_loss).abs() < 1e-6, "{whole_loss} {parted_loss}");
             for (a, b) in whole.iter().zip(&parted) {
-                assert!((a - b).abs() < 1e-4, "{location}: {a} {b}");
+                assert!((a - b).abs() < 1e-5, "{location}: {a} {b}");
             }
         }
     }

@@ -2,11 +2,12 @@ use proto::v1::parameter::Domain;
 
 use super::*;
 
-const STUDIES: [(&str, &str); 4] = [
+const STUDIES: [(&str, &str); 5] = [
     ("case-one", include_str!("../../../studies/case-one.toml")),
     ("case-two", include_str!("../../../studies/case-two.toml")),
     ("digits", include_str!("../../../studies/digits.toml")),
     ("fashion-mnist", include_str!("../../../studies/fashion-mnist.toml")),
+    ("topology", include_str!("../../../studies/topology.toml")),
 ];
 
 const GOOD: &str = r#"name = "s"
