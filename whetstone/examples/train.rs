@@ -6,7 +6,9 @@
 //! ```
 //!
 //! Every `key=value` is a hyperparameter (`recipe::Recipe::parameters` lists them), except `seed`,
-//! `folder` (that of the data sets), and `train` and `test` (how many images to use at most).
+//! `folder` (that of the data sets), `train` and `test` (how many images to use at most),
+//! `validation` (how many training images to hold out and measure on), and `save` (a file for the
+//! network).
 
 use recipe::Recipe;
 use serde_json::Value;
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
 fn run(mut args: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> {
     let name = args.next().ok_or("name a data set first, for example `digits`")?;
     let (mut seed, mut folder, mut limits) = (1, None, Limits::default());
+    let (mut validation, mut save) = (0, None);
     let mut parameters = BTreeMap::new();
     for arg in args {
         let (key, value) =
@@ -40,6 +43,8 @@ fn run(mut args: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> {
             "folder" => folder = Some(PathBuf::from(value)),
             "train" => limits.train = Some(value.parse()?),
             "test" => limits.test = Some(value.parse()?),
+            "validation" => validation = value.parse()?,
+            "save" => save = Some(PathBuf::from(value)),
             _ => {
                 // What is no JSON is a bare word, such as an optimiser's name.
                 let value = serde_json::from_str(value).unwrap_or(Value::String(value.into()));
@@ -48,7 +53,7 @@ fn run(mut args: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> {
         }
     }
     let recipe = Recipe::from_parameters(&parameters)?;
-    let data = load(&name, folder.as_deref(), limits)?;
+    let data = load(&name, folder.as_deref(), limits)?.hold_out(validation)?;
 
     let start = Instant::now();
     println!("epoch seconds    loss   train    soft  binary  sharpness");
@@ -65,7 +70,11 @@ fn run(mut args: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> {
             sharpness.join(" "),
         );
     };
-    let trained = train(&recipe, &data, seed, Options::default(), progress, &Stop::new())?;
+    let options = Options { measure_test: true, ..Options::default() };
+    let trained = train(&recipe, &data, seed, options, progress, &Stop::new())?;
     println!("{:#?}", trained.outcome);
+    if let Some(path) = save {
+        std::fs::write(path, trained.network_to_bytes()?)?;
+    }
     Ok(())
 }

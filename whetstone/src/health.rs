@@ -31,6 +31,23 @@ pub struct LayerHealth {
     pub gradient_norm: f64,
 }
 
+impl LayerHealth {
+    /// Every number under a name that stays: `dead_<layer>`, `saturated_<layer>`,
+    /// `flips_<layer>` (not after the first epoch) and `gradient_norm_<layer>`.
+    pub fn metrics(&self) -> Vec<(String, f64)> {
+        let numbers = [
+            ("dead", Some(self.dead)),
+            ("saturated", Some(self.saturated)),
+            ("flips", self.flips),
+            ("gradient_norm", Some(self.gradient_norm)),
+        ];
+        let named = |(what, number): (&str, Option<f64>)| {
+            number.map(|number| (format!("{what}_{}", self.name), number))
+        };
+        numbers.into_iter().filter_map(named).collect()
+    }
+}
+
 /// Images of which every output is remembered, to be compared with the next epoch's.
 pub(crate) const SAMPLE: usize = 256;
 
@@ -190,6 +207,25 @@ mod tests {
         assert_eq!(units.share(|_, high| high <= 0.5), 0.25);
         assert_eq!(units.share(|low, _| low > 0.5), 0.25);
         assert_eq!(units.bits, Bits { words: vec![0b1010], count: 4 });
+    }
+
+    #[test]
+    fn numbers_have_names_that_stay() {
+        let health = LayerHealth {
+            name: "conv2",
+            dead: 0.1,
+            saturated: 0.2,
+            flips: Some(0.3),
+            gradient_norm: 4.0,
+        };
+        let named = |health: &LayerHealth| -> Vec<String> {
+            health.metrics().into_iter().map(|(name, _)| name).collect()
+        };
+        let all = ["dead_conv2", "saturated_conv2", "flips_conv2", "gradient_norm_conv2"];
+        assert_eq!(named(&health), all);
+        assert_eq!(health.metrics()[2].1, 0.3);
+        let first = LayerHealth { flips: None, ..health };
+        assert_eq!(named(&first), [all[0], all[1], all[3]]);
     }
 
     #[test]
