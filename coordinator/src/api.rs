@@ -1,6 +1,7 @@
 //! The wire: services, limits, health and reflection. Nothing outside this folder and `error.rs`
 //! names a gRPC status.
 
+mod artifacts;
 mod convert;
 mod leases;
 mod studies;
@@ -9,7 +10,7 @@ mod watch;
 use std::future::Future;
 
 use proto::v1::{
-    study_service_server::StudyServiceServer, worker_service_server::WorkerServiceServer,
+    artifact_service_server::ArtifactServiceServer, study_service_server::StudyServiceServer, worker_service_server::WorkerServiceServer,
 };
 use tonic::{Status, service::Routes};
 
@@ -21,14 +22,23 @@ const MESSAGE_BYTES_MAX: usize = 1 << 20;
 /// Longest message sent: a page of 1,000 trials with 64 parameters each.
 const REPLY_BYTES_MAX: usize = 16 << 20;
 
-/// Both services, the standard health service (`health`) and server reflection.
-pub fn routes(scheduler: Scheduler, health: tonic_health::server::HealthService) -> Routes {
+/// All services, the standard health service (`health`) and server reflection. Artifacts of more than
+/// `artifact_bytes_max` bytes are refused.
+pub fn routes(
+    scheduler: Scheduler,
+    health: tonic_health::server::HealthService,
+    artifact_bytes_max: u64,
+) -> Routes {
     let studies = StudyServiceServer::new(studies::Studies::new(scheduler.clone()))
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(REPLY_BYTES_MAX);
-    let leases = WorkerServiceServer::new(leases::Leases::new(scheduler))
+    let leases = WorkerServiceServer::new(leases::Leases::new(scheduler.clone()))
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(REPLY_BYTES_MAX);
+    let artifacts =
+        ArtifactServiceServer::new(artifacts::Artifacts::new(scheduler, artifact_bytes_max))
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(MESSAGE_BYTES_MAX);
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
@@ -37,6 +47,7 @@ pub fn routes(scheduler: Scheduler, health: tonic_health::server::HealthService)
     Routes::new(tonic_health::pb::health_server::HealthServer::new(health))
         .add_service(studies)
         .add_service(leases)
+        .add_service(artifacts)
         .add_service(reflection)
 }
 

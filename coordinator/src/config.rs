@@ -66,6 +66,11 @@ pub struct Serve {
     #[arg(long, env = "STROP_REAPER_SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=600))]
     pub reaper_seconds: u32,
 
+    /// Longest artifact that a worker may store, in bytes, 1 to 4,294,967,296. The state of a
+    /// training takes 12 bytes for each number that it learns, and a little more.
+    #[arg(long, env = "STROP_ARTIFACT_BYTES_MAX", default_value_t = 256 << 20, value_parser = clap::value_parser!(u64).range(1..=1 << 32))]
+    pub artifact_bytes_max: u64,
+
     /// How log lines look.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,

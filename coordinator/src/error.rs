@@ -52,6 +52,18 @@ pub enum Error {
     #[error("request id {request_id} was used before for another request; make a new one")]
     RequestReused { request_id: Uuid },
 
+    /// The artifact's name is wrong, or nothing refers to it any longer.
+    #[error("there is no artifact {sha256}; it may have been replaced by a newer one")]
+    ArtifactNotFound { sha256: String },
+
+    /// Too much of this is under way. Ask again in a moment.
+    #[error("{0}")]
+    Busy(&'static str),
+
+    /// A client began something and then fell silent.
+    #[error("{0}")]
+    TooSlow(&'static str),
+
     /// The coordinator is stopping. Ask again; another or the same will answer.
     #[error("the coordinator is stopping; ask again")]
     Stopping,
@@ -73,7 +85,7 @@ impl Error {
     /// Whether the same call may succeed in a moment without anybody mending anything.
     pub fn is_passing(&self) -> bool {
         match self {
-            Error::Stopping | Error::PosteriorMoved { .. } => true,
+            Error::Stopping | Error::PosteriorMoved { .. } | Error::Busy(_) => true,
             Error::Storage { source, .. } => is_passing(source),
             _ => false,
         }
@@ -108,7 +120,11 @@ impl From<Error> for tonic::Status {
         match &error {
             Error::Invalid(_) => Self::invalid_argument(text),
             Error::LeaseLost { .. } | Error::PosteriorMoved { .. } => Self::aborted(text),
-            Error::StudyNotFound { .. } | Error::TrialNotFound { .. } => Self::not_found(text),
+            Error::StudyNotFound { .. }
+            | Error::TrialNotFound { .. }
+            | Error::ArtifactNotFound { .. } => Self::not_found(text),
+            Error::Busy(_) => Self::resource_exhausted(text),
+            Error::TooSlow(_) => Self::deadline_exceeded(text),
             Error::StudyExists { .. }
             | Error::ResultConflict { .. }
             | Error::RequestReused { .. } => Self::already_exists(text),

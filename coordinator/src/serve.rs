@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use proto::v1::{
-    study_service_server::StudyServiceServer, worker_service_server::WorkerServiceServer,
+    artifact_service_server::ArtifactServiceServer, study_service_server::StudyServiceServer, worker_service_server::WorkerServiceServer,
 };
 use sqlx::PgPool;
 use tokio::net::TcpListener;
@@ -86,7 +86,7 @@ async fn serve_on(
         .http2_keepalive_timeout(Some(Duration::from_secs(10)))
         .max_concurrent_streams(STREAMS_MAX)
         .concurrency_limit_per_connection(STREAMS_MAX as usize)
-        .add_routes(api::routes(scheduler.clone(), service))
+        .add_routes(api::routes(scheduler.clone(), service, config.artifact_bytes_max))
         .serve_with_incoming_shutdown(
             TcpIncoming::from(listener).with_nodelay(Some(true)),
             stop.clone().cancelled_owned(),
@@ -122,6 +122,7 @@ async fn readiness(pool: PgPool, reporter: HealthReporter, stop: CancellationTok
         for name in [
             <StudyServiceServer<()> as tonic::server::NamedService>::NAME,
             <WorkerServiceServer<()> as tonic::server::NamedService>::NAME,
+            <ArtifactServiceServer<()> as tonic::server::NamedService>::NAME,
         ] {
             reporter.set_service_status(name, status).await;
         }

@@ -3,8 +3,9 @@
 //! Every statement opens with the name of the function that sends it, so that `pg_stat_activity`
 //! speaks Rust. Guards stand in the `where`, never in an `if` before the statement. Locks are taken
 //! in the order trial → lease → study. Transactions are short, and none is open while something is
-//! computed.
+//! computed; [`artifacts`] has the one exception.
 
+pub mod artifacts;
 pub mod events;
 pub mod idempotency;
 pub mod leases;

@@ -20,6 +20,9 @@ pub const MAX_TRIAL_SECONDS: i32 = 86_400;
 /// Most trials a study may have: a plan reads them all.
 pub const TRIALS_MAX: i32 = 100_000;
 
+/// Most epochs between two checkpoints: longer than any training.
+pub const CHECKPOINT_EPOCHS_MAX: u32 = 10_000;
+
 /// Most trials open at once; also what "no limit" means.
 pub const PARALLEL_MAX: i32 = 10_000;
 
@@ -48,6 +51,8 @@ pub struct StudySpec {
     pub max_failures: i32,
     /// Hard limit on one attempt, in seconds.
     pub max_trial_seconds: i32,
+    /// Epochs between two checkpoints, at most [`CHECKPOINT_EPOCHS_MAX`]; 0: none.
+    pub checkpoint_epochs: i32,
 }
 
 /// What a trial measures; stored as JSON in `study.objective`.
@@ -77,8 +82,12 @@ pub struct Whetstone {
     pub dataset: String,
     /// Images to train on; 0: all.
     pub train_images: u32,
-    /// Held-out images to measure on; 0: all.
+    /// Images to test on; 0: all.
     pub test_images: u32,
+    /// Training images held out to measure on; 0: none, it is measured on the test images. Studies
+    /// from before there was a choice do not say.
+    #[serde(default)]
+    pub validation_images: u32,
     /// One of [`METRICS`].
     pub metric: String,
     /// Hyperparameters that are not searched, by name.

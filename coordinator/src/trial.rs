@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use tuner::{Point, UnitPoint};
 use uuid::Uuid;
 
-use crate::study::Objective;
+use crate::{artifact::Checkpoint, study::Objective};
 
 /// Where a trial stands. The last four are final.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
@@ -83,6 +83,12 @@ pub struct Lease {
     pub objective: Objective,
     /// Seed of everything random in the trial.
     pub seed: u64,
+    /// Where an earlier attempt came to.
+    pub checkpoint: Option<Checkpoint>,
+    /// Epochs between two checkpoints; 0: none.
+    pub checkpoint_epochs: i32,
+    /// The best value of the study so far, in the objective's unit.
+    pub best_value: Option<f64>,
 }
 
 /// What a finished training reports.
@@ -190,6 +196,8 @@ pub struct Trial {
     pub started_at: Option<OffsetDateTime>,
     /// When it ended.
     pub finished_at: Option<OffsetDateTime>,
+    /// Epochs that the last attempt found trained; `None` if it began afresh.
+    pub resumed_from_epoch: Option<i32>,
 }
 
 /// What the posterior said about a point when it was chosen.

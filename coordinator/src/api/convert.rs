@@ -2,12 +2,16 @@
 //!
 //! Everything that comes in is checked once, here, and is a domain type afterwards.
 
+mod artifact;
 mod lease;
 mod objective;
 mod space;
 mod study;
 
-pub use lease::{asker, failure_class, fence, granted, metrics, progress, report, span, wait};
+pub use artifact::{announced, sha256};
+pub use lease::{
+    asker, failure_class, fence, granted, metrics, progress, report, resumed, span, wait,
+};
 pub use space::point;
 pub use study::{overview_to_wire, spec, trial_to_wire};
 

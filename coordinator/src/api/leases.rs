@@ -9,7 +9,7 @@ use super::{convert, detached};
 use crate::{
     error::Doing as _,
     scheduler::{Answer, Scheduler},
-    storage::metrics,
+    storage::{leases, metrics},
 };
 
 /// What a worker waits before it asks again once every study has ended: it is told so at once, and
@@ -73,13 +73,18 @@ impl WorkerService for Leases {
         request: Request<wire::ReportMetricsRequest>,
     ) -> Result<Response<wire::ReportMetricsResponse>, Status> {
         let request = request.into_inner();
+        let resumed = convert::resumed(&request)?;
         let fence = convert::fence(request.r#ref)?;
         let progress = convert::progress(request.progress);
         let batch = convert::metrics(request.metrics)?;
         let pool = self.scheduler.pool().clone();
         let cancel = detached(async move {
             let mut connection = pool.acquire().await.doing("reach the database")?;
-            metrics::insert(&mut connection, &fence, &batch, progress).await
+            let cancel = metrics::insert(&mut connection, &fence, &batch, progress).await?;
+            if let Some(epoch) = resumed {
+                leases::note_resumed(&mut connection, &fence, epoch).await?;
+            }
+            Ok(cancel)
         })
         .await?;
         Ok(Response::new(wire::ReportMetricsResponse { directive: directive(cancel) }))

@@ -1,4 +1,5 @@
-//! On a tick: puts lapsed trials back, and closes studies that are done.
+//! On a tick: puts lapsed trials back, closes studies that are done, deletes what workers stored and
+//! nobody needs any more.
 //!
 //! Every replica runs one. They cannot harm each other: the statements lock what they move.
 
@@ -11,7 +12,7 @@ use super::Scheduler;
 use crate::error::Doing as _;
 use crate::{
     error::Error,
-    storage::{self, leases, studies},
+    storage::{self, artifacts, leases, studies},
 };
 
 /// Runs until the scheduler stops. `tick` is the mean time between passes; each is drawn from half
@@ -43,7 +44,7 @@ async fn pass(scheduler: &Scheduler) -> Result<(), Error> {
     for study_id in close_done(pool).await? {
         scheduler.changed(study_id);
     }
-    Ok(())
+    artifacts::sweep(pool).await
 }
 
 /// A safety net: ends of trials close their study themselves.

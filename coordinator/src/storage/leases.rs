@@ -22,6 +22,7 @@ use tuner::Point;
 use uuid::Uuid;
 
 use crate::{
+    artifact::Checkpoint,
     error::{Doing as _, Error},
     study::Objective,
     trial::{Asker, Lease, LeaseRef, Renewed, trial_seed},
@@ -40,10 +41,19 @@ struct Granted {
     params: Json<Point>,
     objective: Json<Objective>,
     seed: i64,
+    checkpoint_epoch: Option<i32>,
+    checkpoint_sha256: Option<Vec<u8>>,
+    checkpoint_bytes: Option<i64>,
+    checkpoint_epochs: i32,
+    best_value: Option<f64>,
 }
 
 impl From<Granted> for Lease {
     fn from(row: Granted) -> Self {
+        let checkpoint = match (row.checkpoint_epoch, row.checkpoint_sha256, row.checkpoint_bytes) {
+            (Some(epoch), Some(sha256), Some(bytes)) => Some(Checkpoint { epoch, sha256, bytes }),
+            _ => None,
+        };
         Lease {
             fence: LeaseRef {
                 trial_id: row.trial_id,
@@ -57,6 +67,9 @@ impl From<Granted> for Lease {
             point: row.params.0,
             objective: row.objective.0,
             seed: trial_seed(row.seed.cast_unsigned(), row.number),
+            checkpoint,
+            checkpoint_epochs: row.checkpoint_epochs,
+            best_value: row.best_value,
         }
     }
 }
@@ -81,10 +94,16 @@ pub async fn held_by(
             returning trial_id, attempt, lease_id, expires_at)
         select h.trial_id, h.attempt, h.lease_id,
                extract(epoch from h.expires_at - clock_timestamp())::float8 as ttl_s,
-               s.study_id, s.name as study, t.number, t.params, s.objective, s.seed
+               s.study_id, s.name as study, t.number, t.params, s.objective, s.seed,
+               c.epoch as checkpoint_epoch, c.sha256 as checkpoint_sha256,
+               f.bytes as checkpoint_bytes, s.checkpoint_epochs,
+               (select case s.direction when 'maximize' then max(r.value) else min(r.value) end
+                  from result r where r.study_id = s.study_id) as best_value
           from held h
           join trial t using (trial_id)
-          join study s using (study_id)",
+          join study s using (study_id)
+          left join checkpoint c using (trial_id)
+          left join artifact f using (sha256)",
     )
     .bind(asker.worker_id)
     .bind(asker.slot)
@@ -113,7 +132,8 @@ pub async fn take_queued(
     let granted: Option<Granted> = sqlx::query_as(
         "-- leases::take_queued
         with next as (
-            select t.trial_id, s.max_trial_seconds, s.name, s.objective, s.seed
+            select t.trial_id, s.max_trial_seconds, s.name, s.objective, s.seed,
+                   s.checkpoint_epochs, s.direction
               from trial t
               join study s using (study_id)
              where t.study_id = $1
@@ -131,7 +151,8 @@ pub async fn take_queued(
               from next
              where t.trial_id = next.trial_id
             returning t.trial_id, t.study_id, t.attempt, t.number, t.params,
-                      next.max_trial_seconds, next.name, next.objective, next.seed),
+                      next.max_trial_seconds, next.name, next.objective, next.seed,
+                      next.checkpoint_epochs, next.direction),
         begun as (
             insert into attempt (trial_id, attempt, worker_id, lease_id)
             select trial_id, attempt, $2, gen_random_uuid() from taken
@@ -148,8 +169,15 @@ pub async fn take_queued(
             returning trial_id, lease_id, expires_at)
         select t.trial_id, t.attempt, l.lease_id,
                extract(epoch from l.expires_at - clock_timestamp())::float8 as ttl_s,
-               t.study_id, t.name as study, t.number, t.params, t.objective, t.seed
-          from taken t join leased l using (trial_id)",
+               t.study_id, t.name as study, t.number, t.params, t.objective, t.seed,
+               c.epoch as checkpoint_epoch, c.sha256 as checkpoint_sha256,
+               f.bytes as checkpoint_bytes, t.checkpoint_epochs,
+               (select case t.direction when 'maximize' then max(r.value) else min(r.value) end
+                  from result r where r.study_id = t.study_id) as best_value
+          from taken t
+          join leased l using (trial_id)
+          left join checkpoint c using (trial_id)
+          left join artifact f using (sha256)",
     )
     .bind(study_id)
     .bind(asker.worker_id)
@@ -193,6 +221,29 @@ pub async fn renew(
         Some((seconds, cancel)) => Ok(Renewed { ttl: ttl(seconds), cancel }),
         None => Err(lost(fence)),
     }
+}
+
+/// Notes from which epoch on an attempt trains, once.
+///
+/// It quotes the attempt's own lease, held or not: it says what was, and decides nothing.
+pub async fn note_resumed(
+    db: &mut PgConnection,
+    fence: &LeaseRef,
+    epoch: i32,
+) -> Result<(), Error> {
+    sqlx::query(
+        "-- leases::note_resumed
+        update attempt set resumed_from_epoch = $4
+         where trial_id = $1 and attempt = $2 and lease_id = $3 and resumed_from_epoch is null",
+    )
+    .bind(fence.trial_id)
+    .bind(fence.attempt)
+    .bind(fence.lease_id)
+    .bind(epoch)
+    .execute(db)
+    .await
+    .doing("note where an attempt went on")?;
+    Ok(())
 }
 
 fn lost(fence: &LeaseRef) -> Error {

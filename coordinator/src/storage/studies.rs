@@ -29,6 +29,7 @@ pub(super) struct Row {
     max_parallel: i32,
     max_failures: i32,
     max_trial_seconds: i32,
+    checkpoint_epochs: i32,
     next_number: i32,
     next_obs: i32,
     posterior_version: i64,
@@ -58,6 +59,7 @@ impl From<Row> for Study {
                 max_parallel: row.max_parallel,
                 max_failures: row.max_failures,
                 max_trial_seconds: row.max_trial_seconds,
+                checkpoint_epochs: row.checkpoint_epochs,
             },
             state: row.state,
             next_number: row.next_number,
@@ -79,8 +81,9 @@ pub async fn insert(db: &mut PgConnection, spec: &StudySpec) -> Result<i64, Erro
     let study_id: Option<i64> = sqlx::query_scalar(
         "-- studies::insert
         insert into study (name, space, objective, direction, algorithm, start_points, seed,
-                           max_trials, max_parallel, max_failures, max_trial_seconds)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+                           max_trials, max_parallel, max_failures, max_trial_seconds,
+                           checkpoint_epochs)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
             on conflict (name) do nothing
         returning study_id",
     )
@@ -95,6 +98,7 @@ pub async fn insert(db: &mut PgConnection, spec: &StudySpec) -> Result<i64, Erro
     .bind(spec.max_parallel)
     .bind(spec.max_failures)
     .bind(spec.max_trial_seconds)
+    .bind(spec.checkpoint_epochs)
     .fetch_optional(&mut *db)
     .await
     .doing("create a study")?;

@@ -36,6 +36,7 @@ struct Row {
     created_at: OffsetDateTime,
     started_at: Option<OffsetDateTime>,
     finished_at: Option<OffsetDateTime>,
+    resumed_from_epoch: Option<i32>,
 }
 
 /// One row a trial, with its result, suggestion, lease, last attempt and that attempt's last metrics.
@@ -50,7 +51,7 @@ macro_rules! select {
                t.failures, g.origin, g.posterior_version, g.horizon, g.mean, g.deviation,
                g.acquisition, l.progress, m.metrics, w.label as worker,
                coalesce(a.failure_class || ': ', '') || a.detail as failure,
-               t.created_at, a.started_at, t.finished_at
+               t.created_at, a.started_at, t.finished_at, a.resumed_from_epoch
           from trial t
           left join result r using (trial_id)
           left join suggestion g using (trial_id)
@@ -98,6 +99,7 @@ fn trial(study: &Study, row: Row) -> Trial {
         created_at: row.created_at,
         started_at: row.started_at,
         finished_at: row.finished_at,
+        resumed_from_epoch: row.resumed_from_epoch,
     }
 }
 

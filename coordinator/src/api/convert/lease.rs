@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::{invalid, objective::objective_to_wire, space::point_to_wire, text};
 use crate::{
     Error,
+    artifact::Checkpoint,
     storage::metrics::Metric,
     trial::{Asker, FailureClass, Lease, LeaseRef, Report},
 };
@@ -87,6 +88,27 @@ pub fn granted(lease: &Lease) -> wire::Lease {
         point: Some(point_to_wire(&lease.point)),
         objective: Some(objective_to_wire(&lease.objective)),
         seed: lease.seed,
+        checkpoint: lease.checkpoint.as_ref().map(checkpoint_to_wire),
+        checkpoint_epochs: lease.checkpoint_epochs.unsigned_abs(),
+        best_value: lease.best_value,
+    }
+}
+
+fn checkpoint_to_wire(checkpoint: &Checkpoint) -> wire::Checkpoint {
+    wire::Checkpoint {
+        epoch: checkpoint.epoch.unsigned_abs(),
+        sha256: checkpoint.sha256.clone(),
+        bytes: checkpoint.bytes.unsigned_abs(),
+    }
+}
+
+/// The epoch that an attempt went on from, if it says one.
+pub fn resumed(request: &wire::ReportMetricsRequest) -> Result<Option<i32>, Error> {
+    match request.resumed_from_epoch {
+        0 => Ok(None),
+        epoch => i32::try_from(epoch)
+            .map(Some)
+            .map_err(|_| invalid(format!("there is no epoch {epoch} to go on from"))),
     }
 }
 

@@ -58,10 +58,19 @@ fn whetstone(asked: wire::WhetstoneObjective) -> Result<Whetstone, Error> {
         let known = METRICS.join(" or ");
         return Err(invalid(format!("there is no metric `{metric}` to maximise; choose {known}")));
     }
+    // How many images a data set has, the worker knows.
+    if (1..=asked.validation_images).contains(&asked.train_images) {
+        return Err(invalid(format!(
+            "validation_images is {} and held out of the {} of train_images, which leaves none to \
+             train on; hold out fewer",
+            asked.validation_images, asked.train_images
+        )));
+    }
     Ok(Whetstone {
         dataset: asked.dataset,
         train_images: asked.train_images,
         test_images: asked.test_images,
+        validation_images: asked.validation_images,
         metric,
         fixed: space::values("fixed hyperparameter", asked.fixed)?,
     })
@@ -117,6 +126,7 @@ pub fn objective_to_wire(objective: &Objective) -> wire::Objective {
             dataset: asked.dataset.clone(),
             train_images: asked.train_images,
             test_images: asked.test_images,
+            validation_images: asked.validation_images,
             metric: asked.metric.clone(),
             fixed: asked
                 .fixed

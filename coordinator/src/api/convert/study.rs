@@ -12,7 +12,7 @@ use super::{
 use crate::{
     Error,
     study::{
-        Direction, MAX_FAILURES, MAX_TRIAL_SECONDS, Objective, Overview, PARALLEL_MAX, Study,
+        CHECKPOINT_EPOCHS_MAX, Direction, MAX_FAILURES, MAX_TRIAL_SECONDS, Objective, Overview, PARALLEL_MAX, Study,
         StudySpec, StudyState, TRIALS_MAX, TrialCounts,
     },
     trial::{Suggested, Trial, TrialState},
@@ -85,6 +85,12 @@ pub fn spec(spec: Option<wire::StudySpec>) -> Result<StudySpec, Error> {
             0 => MAX_TRIAL_SECONDS,
             seconds => seconds,
         },
+        checkpoint_epochs: ranged(
+            "checkpoint_epochs",
+            spec.checkpoint_epochs,
+            0,
+            CHECKPOINT_EPOCHS_MAX,
+        )?,
     })
 }
 
@@ -131,6 +137,7 @@ pub fn spec_to_wire(spec: &StudySpec) -> wire::StudySpec {
         max_trial_seconds: spec.max_trial_seconds.unsigned_abs(),
         seed: spec.seed,
         start_points: spec.start_points.unwrap_or(0).unsigned_abs(),
+        checkpoint_epochs: spec.checkpoint_epochs.unsigned_abs(),
     }
 }
 
@@ -194,6 +201,7 @@ pub fn trial_to_wire(trial: &Trial) -> wire::Trial {
         created_at: Some(instant(trial.created_at)),
         started_at: trial.started_at.map(instant),
         finished_at: trial.finished_at.map(instant),
+        resumed_from_epoch: trial.resumed_from_epoch.unwrap_or(0).unsigned_abs(),
     }
 }
 
