@@ -84,14 +84,18 @@ impl Checkpoints {
         let mut changed = self.changed.subscribe();
         loop {
             changed.borrow_and_update();
-            let mut held = self.held();
-            if let Some(due) = held.due.take() {
-                held.is_sending = true;
+            if let Some(due) = self.take_now() {
                 return due;
             }
-            drop(held);
             changed.changed().await.expect("a count, because `self` holds the sender");
         }
+    }
+
+    fn take_now(&self) -> Option<Checkpoint> {
+        let mut held = self.held();
+        let due = held.due.take()?;
+        held.is_sending = true;
+        Some(due)
     }
 
     /// Whether a later state is due than the one that was taken.
@@ -108,15 +112,14 @@ impl Checkpoints {
     /// Ready when nothing is due and nothing is being sent.
     pub async fn drained(&self) {
         let mut changed = self.changed.subscribe();
-        loop {
-            changed.borrow_and_update();
-            let held = self.held();
-            if held.due.is_none() && !held.is_sending {
-                return;
-            }
-            drop(held);
+        while !self.is_drained() {
             changed.changed().await.expect("a count, because `self` holds the sender");
         }
+    }
+
+    fn is_drained(&self) -> bool {
+        let held = self.held();
+        held.due.is_none() && !held.is_sending
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {

@@ -4,14 +4,18 @@
 //! repeated with the same content, so the question is only whether it can help.
 
 use std::error::Error as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use proto::v1;
+use proto::v1::artifact_service_client::ArtifactServiceClient;
 use proto::v1::worker_service_client::WorkerServiceClient;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 
+use crate::artifacts::{self, Incoming};
 use crate::backoff::Backoff;
+use crate::checkpoints::Checkpoint;
 use crate::report::{Answer, Report};
 
 /// A connection that is not made by then is given up; the next call tries again.
@@ -27,6 +31,9 @@ pub const CALL_DEADLINE: Duration = Duration::from_secs(10);
 
 /// How long the coordinator may hold a Lease call while there is no work.
 pub const LEASE_WAIT: Duration = Duration::from_secs(20);
+
+/// Deadline of storing or fetching a checkpoint: as long as a coordinator bears with one.
+pub const ARTIFACT_DEADLINE: Duration = Duration::from_secs(120);
 
 /// Why a call gave no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -85,6 +92,7 @@ fn one_line(status: &Status) -> String {
 #[derive(Clone, Debug)]
 pub struct Client {
     service: WorkerServiceClient<Channel>,
+    artifacts: ArtifactServiceClient<Channel>,
 }
 
 impl Client {
@@ -98,7 +106,10 @@ impl Client {
             .keep_alive_timeout(PING_ANSWER)
             .keep_alive_while_idle(true)
             .connect_lazy();
-        Client { service: WorkerServiceClient::new(channel) }
+        Client {
+            service: WorkerServiceClient::new(channel.clone()),
+            artifacts: ArtifactServiceClient::new(channel),
+        }
     }
 
     /// Asks for a trial. Held open by the coordinator for up to the request's `wait`.
@@ -128,6 +139,43 @@ impl Client {
     ) -> Result<v1::ReportMetricsResponse, CallError> {
         let request = with_deadline(request, CALL_DEADLINE);
         answer("ReportMetrics", self.service.clone().report_metrics(request).await)
+    }
+
+    /// Stores the state of a training with the coordinator, once; `false` if that has a later one of
+    /// the same attempt already.
+    pub async fn put(
+        &self,
+        lease: v1::LeaseRef,
+        checkpoint: Arc<Checkpoint>,
+    ) -> Result<bool, CallError> {
+        let messages = off_thread(|| artifacts::requests(lease, checkpoint)).await;
+        let request = with_deadline(tokio_stream::iter(messages), ARTIFACT_DEADLINE);
+        answer("Put", self.artifacts.clone().put(request).await)
+            .map(|response| response.is_newest)
+    }
+
+    /// Fetches the state of a training, once, and makes sure that it is what was stored.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`]; one that came damaged counts as refused.
+    pub async fn get(&self, checkpoint: &v1::Checkpoint) -> Result<Checkpoint, CallError> {
+        let failed = |status: &Status| CallError::new("Get", status);
+        let damaged = |damage: artifacts::Damage| CallError::Refused {
+            call: "Get",
+            reason: format!("the artifact is damaged: {damage}"),
+        };
+        let v1::Checkpoint { epoch, sha256, bytes } = checkpoint.clone();
+        let request =
+            with_deadline(v1::GetRequest { sha256: sha256.clone() }, ARTIFACT_DEADLINE);
+        let answer = self.artifacts.clone().get(request).await;
+        let mut messages = answer.map_err(|status| failed(&status))?.into_inner();
+        let mut incoming = Incoming::new(bytes).map_err(damaged)?;
+        while let Some(message) = messages.message().await.map_err(|status| failed(&status))? {
+            incoming.take(message).map_err(damaged)?;
+        }
+        let bytes = off_thread(move || incoming.whole(&sha256)).await.map_err(damaged)?;
+        Ok(Checkpoint { epoch, bytes })
     }
 
     /// Sends a report once.
@@ -179,6 +227,11 @@ impl Client {
             }
         }
     }
+}
+
+/// Hashing a large state would hold up whatever else the runtime's only thread waits for.
+async fn off_thread<T: Send + 'static>(deed: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(deed).await.expect("hashing does not panic")
 }
 
 fn with_deadline<T>(message: T, deadline: Duration) -> Request<T> {

@@ -6,14 +6,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use proto::v1;
 
+use crate::checkpoints::Checkpoints;
 use crate::halt::Halt;
 use crate::progress::Progress;
 
 /// Evaluates the point of a lease: a Whetstone training, or whatever a test says.
 ///
-/// It runs on a thread of its own, tells its [`Progress`], and ends with [`Failure::Stopped`] soon
-/// after the [`Halt`] is raised. It may panic.
-pub type Evaluate = dyn Fn(&v1::Lease, &Progress, &Halt) -> Result<Measured, Failure> + Send + Sync;
+/// It runs on a thread of its own, tells its [`Progress`], goes on from what its [`Checkpoints`] found
+/// and hands its states in there, and ends with [`Failure::Stopped`] soon after the [`Halt`] is
+/// raised. It may panic.
+pub type Evaluate = dyn Fn(&v1::Lease, &Progress, &Checkpoints, &Halt) -> Result<Measured, Failure>
+    + Send
+    + Sync;
 
 /// What an evaluation measured.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,11 +72,12 @@ pub fn evaluate(
     evaluate: &Evaluate,
     lease: &v1::Lease,
     progress: &Progress,
+    checkpoints: &Checkpoints,
     halt: &Halt,
 ) -> Result<Measured, Failure> {
-    // Nothing that the closure could leave half-changed is used again but its progress, which
-    // holds whole numbers only.
-    let measured = catch_unwind(AssertUnwindSafe(|| evaluate(lease, progress, halt)))
+    // Nothing that the closure could leave half-changed is used again but its progress and its
+    // states, which are handed in whole.
+    let measured = catch_unwind(AssertUnwindSafe(|| evaluate(lease, progress, checkpoints, halt)))
         .unwrap_or_else(|panic| Err(Failure::Broken(format!("panicked: {}", message(&*panic)))))?;
     let named = measured.measurements.iter().map(|(name, x)| (name.as_str(), *x));
     for (name, x) in std::iter::once(("value", measured.value)).chain(named) {
@@ -93,19 +98,20 @@ mod tests {
     use super::*;
 
     fn outcome(with: &Evaluate) -> Result<Measured, Failure> {
-        evaluate(with, &v1::Lease::default(), &Progress::new(), &Halt::new())
+        let checkpoints = Checkpoints::new(0, None);
+        evaluate(with, &v1::Lease::default(), &Progress::new(), &checkpoints, &Halt::new())
     }
 
     #[test]
     fn a_panic_is_a_failure_that_keeps_its_message() {
-        let broken = outcome(&|_, _, _| panic!("index {} is out of range", 7));
+        let broken = outcome(&|_, _, _, _| panic!("index {} is out of range", 7));
         assert_eq!(broken, Err(Failure::Broken("panicked: index 7 is out of range".into())));
     }
 
     #[test]
     fn a_value_that_is_no_number_is_never_reported_as_one() {
         let measured = |value, loss| {
-            outcome(&move |_, _, _| {
+            outcome(&move |_, _, _, _| {
                 let measurements = [("loss".to_owned(), loss)].into();
                 Ok(Measured { value, measurements })
             })

@@ -184,6 +184,7 @@ async fn pass_metrics_on(
             r#ref: Some(reference.clone()),
             metrics,
             progress: progress.done(),
+            resumed_from_epoch: progress.resumed_from(),
         };
         loop {
             match client.report_metrics(request.clone()).await {

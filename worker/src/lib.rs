@@ -23,12 +23,15 @@
 //! | [`trial`], [`datasets`], [`device`] | the work: a Whetstone training |
 //! | [`lease`], [`halt`] | keeping a lease; stopping a training that has lost it |
 //! | [`progress`], [`metrics`] | what a training tells while it runs |
+//! | [`checkpoints`], [`uploads`], [`artifacts`] | its states: where it goes on from, what it leaves |
 //! | [`report`], [`outbox`], [`spool`] | how an attempt ends, and how that is heard for certain |
 //! | [`client`], [`backoff`], [`jitter`] | calls, and which are worth another try |
 //! | [`drain`] | how a worker is told to go |
 
 pub mod address;
+pub mod artifacts;
 pub mod backoff;
+pub mod checkpoints;
 pub mod client;
 pub mod config;
 pub mod datasets;
@@ -46,3 +49,4 @@ pub mod report;
 pub mod slot;
 pub mod spool;
 pub mod trial;
+pub mod uploads;

@@ -109,8 +109,8 @@ async fn end_of(mut slots: JoinSet<Result<Ended, SlotError>>, drain: &Drain) -> 
 }
 
 fn whetstone_training(device: Device, datasets: Arc<Datasets>) -> Arc<Evaluate> {
-    Arc::new(move |lease, progress, halt| {
-        device.compute(|| trial::evaluate(lease, &datasets, progress, halt))
+    Arc::new(move |lease, progress, checkpoints, halt| {
+        device.compute(|| trial::evaluate(lease, &datasets, progress, checkpoints, halt))
     })
 }
 

@@ -1,6 +1,6 @@
 //! [`Progress`]: what a running evaluation tells, for the thread that passes it on.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use proto::v1;
 
@@ -11,6 +11,8 @@ use crate::metrics::Metrics;
 pub struct Progress {
     /// The bits of a share from 0 to 1.
     done: AtomicU64,
+    /// Epochs trained by an earlier attempt.
+    resumed_from: AtomicU32,
     metrics: Metrics,
 }
 
@@ -38,6 +40,18 @@ impl Progress {
         if dropped > 0 {
             tracing::warn!(dropped, "the coordinator is away for so long that metrics are lost");
         }
+    }
+
+    /// Tells that the evaluation goes on after so many steps of an earlier attempt, 0 for none, and
+    /// the share that is done by them.
+    pub fn resume(&self, from: u32, done: f64) {
+        self.resumed_from.store(from, Ordering::Relaxed);
+        self.done.store(done.clamp(0.0, 1.0).to_bits(), Ordering::Relaxed);
+    }
+
+    /// Steps of an earlier attempt; 0 for none.
+    pub fn resumed_from(&self) -> u32 {
+        self.resumed_from.load(Ordering::Relaxed)
     }
 
     /// The share that is done, from 0 to 1.

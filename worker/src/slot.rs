@@ -14,6 +14,7 @@ use tracing::{Instrument as _, info, warn};
 
 use crate::address::Address;
 use crate::backoff::Backoff;
+use crate::checkpoints::Checkpoints;
 use crate::client::{CallError, Client, LEASE_WAIT};
 use crate::drain::Drain;
 use crate::evaluation::{Evaluate, Failure, Measured, evaluate};
@@ -22,6 +23,7 @@ use crate::lease::{Held, Keeper};
 use crate::outbox::Outbox;
 use crate::progress::Progress;
 use crate::report::{Answer, Report};
+use crate::uploads;
 
 /// How long a drained slot waits for its evaluation to see the halt before it gives the trial
 /// back regardless: the next batch is nearer than that, unless the evaluation hangs.
@@ -29,6 +31,10 @@ const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long a report waits for the last metrics, which are refused after it. They are worth less.
 const METRICS_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long a trial that is given back waits for its newest state to be stored. Without it the next
+/// worker trains the epochs since the last one again.
+const CHECKPOINT_PATIENCE: Duration = Duration::from_secs(5);
 
 /// An answer without a trial is not followed by another call at once, whatever it says.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
@@ -151,7 +157,7 @@ impl Slot {
         }
     }
 
-    /// Evaluates the point of one lease and reports; says how long to wait before asking again.
+    /// Does what there is to do with one lease; says how long to wait before asking again.
     async fn work(
         &self,
         lease: v1::Lease,
@@ -167,7 +173,7 @@ impl Slot {
         );
         let work = async {
             info!("trial begins");
-            let begun_at = Instant::now();
+            let seed = self.jitter_seed ^ held.reference.trial_id.unsigned_abs();
             let halt = Halt::new();
             let progress = Arc::new(Progress::new());
             let keeper = Keeper::start(
@@ -175,54 +181,80 @@ impl Slot {
                 held.clone(),
                 progress.clone(),
                 halt.clone(),
-                self.jitter_seed ^ held.reference.trial_id.unsigned_abs(),
+                seed,
             )
             .map_err(SlotError::Thread)?;
-            let evaluation = self.begin(lease, progress.clone(), halt.clone())?;
-            let ended = self.outcome(evaluation, &halt).await;
-            // To the millisecond: it is read by people.
-            let seconds = begun_at.elapsed().as_millis() as f64 / 1e3;
-
+            let found = tokio::select! {
+                found = uploads::fetch(&self.client, &lease, &halt, seed) => found,
+                () = self.drain.begun() => None,
+            };
+            let checkpoints = Arc::new(Checkpoints::new(lease.checkpoint_epochs, found));
+            let passing_on =
+                uploads::pass_on(&self.client, &held.reference, &checkpoints, &halt, seed);
+            let attempt = Attempt {
+                reference: held.reference.clone(),
+                progress,
+                checkpoints: checkpoints.clone(),
+                halt: halt.clone(),
+            };
+            let ended = tokio::select! {
+                ended = self.evaluate_and_report(lease, &attempt) => ended?,
+                never = passing_on => match never {},
+            };
+            keeper.end();
             // A machine that lacks a data set would else fail a whole study in a minute.
-            let pause = match &ended {
+            Ok(match &ended {
                 Err(failure) if failure.is_local() => setback.wait(),
                 Err(_) => Duration::ZERO,
                 Ok(_) => {
                     setback.reset();
                     Duration::ZERO
                 }
-            };
-            match Report::of(held.reference, &ended, halt.why()) {
-                Some(report) => {
-                    self.last_metrics(&progress).await;
-                    let answer = self.outbox.send(&report).await;
-                    tell(&report, answer, seconds);
-                }
-                None => {
-                    let why = halt.why().unwrap_or(Why::Lapsed).word();
-                    info!(why, seconds, "trial dropped");
-                }
-            }
-            keeper.end();
-            Ok(pause)
+            })
         };
         work.instrument(span).await
+    }
+
+    /// Evaluates the point of one lease and reports; says how the evaluation ended.
+    async fn evaluate_and_report(
+        &self,
+        lease: v1::Lease,
+        attempt: &Attempt,
+    ) -> Result<Result<Measured, Failure>, SlotError> {
+        let begun_at = Instant::now();
+        let evaluation = self.begin(lease, attempt)?;
+        let ended = self.outcome(evaluation, &attempt.halt).await;
+        // To the millisecond: it is read by people.
+        let seconds = begun_at.elapsed().as_millis() as f64 / 1e3;
+        match Report::of(attempt.reference.clone(), &ended, attempt.halt.why()) {
+            Some(report) => {
+                tokio::join!(self.last_metrics(attempt), self.last_checkpoint(attempt, &report));
+                let answer = self.outbox.send(&report).await;
+                tell(&report, answer, seconds);
+            }
+            None => {
+                let why = attempt.halt.why().unwrap_or(Why::Lapsed).word();
+                info!(why, seconds, "trial dropped");
+            }
+        }
+        Ok(ended)
     }
 
     /// Starts the evaluation on a thread of its own.
     fn begin(
         &self,
         lease: v1::Lease,
-        progress: Arc<Progress>,
-        halt: Halt,
+        attempt: &Attempt,
     ) -> Result<oneshot::Receiver<Result<Measured, Failure>>, SlotError> {
         let (ended, evaluation) = oneshot::channel();
         let with = self.evaluate.clone();
+        let Attempt { progress, checkpoints, halt, .. } = attempt.clone();
         let span = tracing::Span::current();
         std::thread::Builder::new()
             .name(format!("slot-{}", self.number))
             .spawn(move || {
-                let outcome = span.in_scope(|| evaluate(&*with, &lease, &progress, &halt));
+                let outcome =
+                    span.in_scope(|| evaluate(&*with, &lease, &progress, &checkpoints, &halt));
                 // Nobody listens once a drained slot has given the trial back.
                 let _unheard = ended.send(outcome);
             })
@@ -248,13 +280,36 @@ impl Slot {
         }
     }
 
-    async fn last_metrics(&self, progress: &Progress) {
+    async fn last_metrics(&self, attempt: &Attempt) {
         tokio::select! {
-            () = progress.metrics().drained() => {}
+            () = attempt.progress.metrics().drained() => {}
             () = sleep(METRICS_PATIENCE) => {}
             () = self.drain.urgent() => {}
         }
     }
+
+    /// Waits until the newest state is stored, if the trial is given back for others to go on with.
+    async fn last_checkpoint(&self, attempt: &Attempt, report: &Report) {
+        let is_given_back = matches!(report, Report::Release(_));
+        if !is_given_back || attempt.halt.why() != Some(Why::Drain) {
+            return;
+        }
+        attempt.checkpoints.hurry();
+        tokio::select! {
+            () = attempt.checkpoints.drained() => {}
+            () = sleep(CHECKPOINT_PATIENCE) => {}
+            () = self.drain.urgent() => {}
+        }
+    }
+}
+
+/// What a slot and an evaluation share of one attempt.
+#[derive(Clone)]
+struct Attempt {
+    reference: v1::LeaseRef,
+    progress: Arc<Progress>,
+    checkpoints: Arc<Checkpoints>,
+    halt: Halt,
 }
 
 /// The one line that a trial leaves at its end.

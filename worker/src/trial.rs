@@ -10,6 +10,7 @@ use recipe::Recipe;
 use whetstone::data::DataError;
 use whetstone::train::{EpochReport, Options, Outcome, TrainError, train};
 
+use crate::checkpoints::Checkpoints;
 use crate::datasets::Datasets;
 use crate::evaluation::{Failure, Measured};
 use crate::halt::Halt;
@@ -35,6 +36,7 @@ pub fn evaluate(
     lease: &v1::Lease,
     datasets: &Datasets,
     progress: &Progress,
+    _checkpoints: &Checkpoints,
     halt: &Halt,
 ) -> Result<Measured, Failure> {
     let objective = whetstone_objective(lease)?;

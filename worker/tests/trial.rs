@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use proto::v1;
 use proto::v1::{objective, value};
+use worker::checkpoints::Checkpoints;
 use worker::datasets::Datasets;
 use worker::evaluation::{Failure, Measured};
 use worker::halt::{Halt, Why};
@@ -45,6 +46,7 @@ fn whetstone(dataset: &str, metric: &str, fixed: Values) -> v1::WhetstoneObjecti
         test_images: 100,
         metric: metric.into(),
         fixed,
+        ..v1::WhetstoneObjective::default()
     }
 }
 
@@ -58,7 +60,8 @@ fn lease(objective: v1::WhetstoneObjective, point: Values) -> v1::Lease {
 }
 
 fn outcome(lease: &v1::Lease) -> Result<Measured, Failure> {
-    evaluate(lease, &Datasets::new(None), &Progress::new(), &Halt::new())
+    let none = Checkpoints::new(0, None);
+    evaluate(lease, &Datasets::new(None), &Progress::new(), &none, &Halt::new())
 }
 
 fn refusal(objective: v1::WhetstoneObjective, point: Values) -> String {
@@ -73,7 +76,7 @@ async fn a_trial_learns_and_tells_every_epoch() {
     let rate = values([("learning_rate", value::Kind::Number(0.003))]);
     let lease = lease(whetstone("digits", "", small()), rate);
     let progress = Progress::new();
-    let measured = evaluate(&lease, &Datasets::new(None), &progress, &Halt::new()).unwrap();
+    let measured = evaluate(&lease, &Datasets::new(None), &progress, &Checkpoints::new(0, None), &Halt::new()).unwrap();
 
     let of = |name| measured.measurements[name];
     assert_eq!(measured.value, of("binary_accuracy"));
@@ -115,7 +118,7 @@ fn a_halted_trial_stops_within_an_epoch() {
     halt.set(Why::Drain);
     let progress = Progress::new();
     let trial = lease(whetstone("digits", "", small()), Values::new());
-    let stopped = evaluate(&trial, &Datasets::new(None), &progress, &halt);
+    let stopped = evaluate(&trial, &Datasets::new(None), &progress, &Checkpoints::new(0, None), &halt);
     assert_eq!(stopped, Err(Failure::Stopped));
     assert_eq!(progress.done(), 0.0);
 }
@@ -148,7 +151,7 @@ fn a_data_set_without_files_is_this_workers_trouble() {
 
     let folder = tempfile::tempdir().unwrap();
     let datasets = Datasets::new(Some(folder.path().to_owned()));
-    let missing = evaluate(&trial, &datasets, &Progress::new(), &Halt::new());
+    let missing = evaluate(&trial, &datasets, &Progress::new(), &Checkpoints::new(0, None), &Halt::new());
     let Err(Failure::Data(text)) = missing else { panic!("trained without data") };
     assert!(text.contains("train-images-idx3-ubyte"), "{text}");
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use fake::{Call, Fake};
 use proto::v1;
 use tokio::task::JoinHandle;
+use worker::checkpoints::Checkpoints;
 use worker::client::Client;
 use worker::drain::Drain;
 use worker::evaluation::{Evaluate, Failure, Measured};
@@ -41,6 +42,22 @@ impl AtWork {
 fn at_work(
     fake: &Fake,
     evaluate: impl Fn(&v1::Lease, &worker::progress::Progress, &Halt) -> Result<Measured, Failure>
+    + Send
+    + Sync
+    + 'static,
+) -> AtWork {
+    at_work_with(fake, move |lease, progress, _, halt| evaluate(lease, progress, halt))
+}
+
+/// A slot that does `evaluate`, which looks at the states of its training too.
+fn at_work_with(
+    fake: &Fake,
+    evaluate: impl Fn(
+        &v1::Lease,
+        &worker::progress::Progress,
+        &Checkpoints,
+        &Halt,
+    ) -> Result<Measured, Failure>
     + Send
     + Sync
     + 'static,
