@@ -48,12 +48,14 @@ pub fn spec(spec: &StudySpec) -> Json {
         "max_trial_seconds": spec.max_trial_seconds,
         "seed": spec.seed,
         "start_points": spec.start_points,
+        "checkpoint_epochs": spec.checkpoint_epochs,
         "objective": match objective {
             Some(objective::Kind::Whetstone(whetstone)) => json!({
                 "kind": "whetstone",
                 "dataset": whetstone.dataset,
                 "train_images": whetstone.train_images,
                 "test_images": whetstone.test_images,
+                "validation_images": whetstone.validation_images,
                 "metric": whetstone.metric,
                 "fixed": named(whetstone.fixed.iter().map(|(name, v)| (name.clone(), value(v)))),
             }),
@@ -79,6 +81,7 @@ pub fn trial(trial: &Trial) -> Json {
         "measurements": numbers(&trial.measurements),
         "attempt": trial.attempt,
         "failures": trial.failures,
+        "resumed_from_epoch": Some(trial.resumed_from_epoch).filter(|epoch| *epoch > 0),
         "suggestion": trial.suggestion.as_ref().map(|suggestion| without_nulls(json!({
             "origin": suggestion.origin,
             "posterior_version": suggestion.posterior_version,

@@ -197,8 +197,12 @@ fn summary(study: &Study) -> String {
                 0 => "all".to_owned(),
                 n => grouped(n.into()),
             };
+            let held_out = match w.validation_images {
+                0 => String::new(),
+                n => format!(", {} of them for validation", grouped(n.into())),
+            };
             format!(
-                "{} on {} ({} training, {} test images)",
+                "{} on {} ({} training{held_out}, {} test images)",
                 w.metric,
                 w.dataset,
                 images(w.train_images),
@@ -237,11 +241,19 @@ fn summary(study: &Study) -> String {
         ),
         ("created", format!("{} UTC", words::instant(study.created_at.as_ref()))),
     ];
+    if spec.checkpoint_epochs > 0 {
+        let every = words::count(spec.checkpoint_epochs, "epoch");
+        pairs.push(("checkpoints", format!("every {every}")));
+    }
     if study.finished_at.is_some() {
         pairs.push(("ended", format!("{} UTC", words::instant(study.finished_at.as_ref()))));
     }
     if let Some(best) = &study.best {
-        pairs.push(("best", format!("{} in trial {}", table::optional(best.value), best.number)));
+        let mut text = format!("{} in trial {}", table::optional(best.value), best.number);
+        if let Some(test) = best.measurements.get(table::TEST) {
+            text += &format!("; on the test images {}", table::short(*test, 4));
+        }
+        pairs.push(("best", text));
     }
     table::pairs(&pairs)
 }

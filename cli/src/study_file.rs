@@ -27,6 +27,7 @@ const METRICS: [&str; 2] = ["binary_accuracy", "soft_accuracy"];
 /// The protocol's limits; see `strop/v1/study.proto` and `space.proto`.
 const TRIALS_MAX: u32 = 100_000;
 const FAILURES_MAX: u32 = 100;
+const CHECKPOINT_EPOCHS_MAX: u32 = 10_000;
 const PARAMETERS_MAX: usize = 64;
 const NAME_BYTES_MAX: usize = 63;
 
@@ -139,6 +140,11 @@ pub fn parse(text: &str, label: &str, overrides: &Overrides) -> Result<StudySpec
         max_trial_seconds: optional("max_trial_seconds", &file.max_trial_seconds, u32::MAX)?,
         seed: overrides.seed.or(file.seed).unwrap_or(0),
         start_points: optional("start_points", &file.start_points, TRIALS_MAX)?,
+        checkpoint_epochs: optional(
+            "checkpoint_epochs",
+            &file.checkpoint_epochs,
+            CHECKPOINT_EPOCHS_MAX,
+        )?,
     })
 }
 
@@ -169,6 +175,7 @@ fn objective(
             ("metric", objective.metric.is_some()),
             ("train_images", objective.train_images.is_some()),
             ("test_images", objective.test_images.is_some()),
+            ("validation_images", objective.validation_images.is_some()),
             ("fixed", !objective.fixed.is_empty()),
         ];
         if let Some((key, _)) = whetstone.iter().find(|(_, given)| *given) {
@@ -189,6 +196,13 @@ fn objective(
         None => METRICS[0],
         Some(metric) => one_of(source, "metric", metric, &METRICS.map(|name| (name, name)))?,
     };
+    let train_images = objective.train_images.unwrap_or(0);
+    let validation_images = match &objective.validation_images {
+        None => 0,
+        // How many images a data set has, the worker knows.
+        Some(images) if train_images == 0 => *images.get_ref(),
+        Some(images) => within(source, "validation_images", images, 0, train_images - 1)?,
+    };
     let mut fixed = BTreeMap::new();
     for (name, value) in &objective.fixed {
         if parameters.iter().any(|parameter| parameter.name == *name) {
@@ -204,8 +218,9 @@ fn objective(
     Ok(Objective {
         kind: Some(Kind::Whetstone(WhetstoneObjective {
             dataset: dataset.to_owned(),
-            train_images: objective.train_images.unwrap_or(0),
+            train_images,
             test_images: objective.test_images.unwrap_or(0),
+            validation_images,
             metric: metric.to_owned(),
             fixed,
         })),

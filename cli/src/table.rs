@@ -142,6 +142,8 @@ pub fn trials(trials: &[Trial], parameters: &[Parameter], width: u16) -> String 
 pub const SOFT: &str = "soft_accuracy";
 /// Likewise; every activation a threshold.
 pub const BINARY: &str = "binary_accuracy";
+/// Likewise; that on the test images, where the value is measured on others.
+pub const TEST: &str = "test_accuracy";
 
 struct Column {
     name: String,

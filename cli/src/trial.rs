@@ -116,7 +116,12 @@ pub fn described(trial: &Trial, parameters: &[Parameter]) -> String {
         why += &format!(", from {}", words::count(suggestion.horizon, "result"));
         pairs.push(("chosen by", why));
     }
-    pairs.push(("attempts", format!("{}, {} failed", trial.attempt, trial.failures)));
+    let mut attempts = format!("{}, {} failed", trial.attempt, trial.failures);
+    if trial.resumed_from_epoch > 0 {
+        let epochs = words::count(trial.resumed_from_epoch, "epoch");
+        attempts += &format!(", the last went on after {epochs}");
+    }
+    pairs.push(("attempts", attempts));
     if !trial.worker.is_empty() {
         pairs.push(("worker", trial.worker.clone()));
     }

@@ -147,6 +147,13 @@ fn study(state: i32) -> Study {
     }
 }
 
+fn tested() -> Script {
+    let mut script = known();
+    let best = script.studies[0].best.as_mut().unwrap();
+    best.measurements.insert("test_accuracy".to_owned(), 0.6875);
+    script
+}
+
 fn update(state: i32, trials: Vec<Trial>) -> WatchStudyResponse {
     WatchStudyResponse { study: Some(study(state)), trials }
 }
@@ -219,6 +226,14 @@ async fn more_trials_than_a_page_holds_are_all_listed() {
     let json: Vec<serde_json::Value> = serde_json::from_str(&out(&output)).unwrap();
     assert_eq!(json.len(), 2_345);
     assert_eq!(json[2_344]["number"], 2_344);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_study_shows_what_its_best_trial_reached_on_the_test_images() {
+    let plain = out(&strop(&known(), &["study", "show", "s"]).await);
+    assert!(plain.contains("best       0.7500 in trial 0\n"), "{plain}");
+    let tested = out(&strop(&tested(), &["study", "show", "s"]).await);
+    assert!(tested.contains("0.7500 in trial 0; on the test images 0.6875\n"), "{tested}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,7 +10,8 @@ mod watch;
 use std::future::Future;
 
 use proto::v1::{
-    artifact_service_server::ArtifactServiceServer, study_service_server::StudyServiceServer, worker_service_server::WorkerServiceServer,
+    artifact_service_server::ArtifactServiceServer, study_service_server::StudyServiceServer,
+    worker_service_server::WorkerServiceServer,
 };
 use tonic::{Status, service::Routes};
 

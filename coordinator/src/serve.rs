@@ -8,7 +8,8 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use proto::v1::{
-    artifact_service_server::ArtifactServiceServer, study_service_server::StudyServiceServer, worker_service_server::WorkerServiceServer,
+    artifact_service_server::ArtifactServiceServer, study_service_server::StudyServiceServer,
+    worker_service_server::WorkerServiceServer,
 };
 use sqlx::PgPool;
 use tokio::net::TcpListener;

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use proto::v1::{
-    Capabilities, CompleteRequest, FailRequest, FailureClass, HeartbeatRequest, Lease,
-    LeaseRequest, LeaseResponse, Metric, Point, ReleaseRequest, ReportMetricsRequest, Value,
-    value::Kind, worker_service_client::WorkerServiceClient,
+    ArtifactKind, Capabilities, CompleteRequest, FailRequest, FailureClass, GetRequest,
+    HeartbeatRequest, Lease, LeaseRequest, LeaseResponse, Metric, Point, PutHeader, PutRequest,
+    ReleaseRequest, ReportMetricsRequest, Value, artifact_service_client::ArtifactServiceClient,
+    get_response, put_request::Part, value::Kind, worker_service_client::WorkerServiceClient,
 };
+use sha2::{Digest as _, Sha256};
 use tonic::{Status, transport::Channel};
 use uuid::Uuid;
 
@@ -14,18 +16,23 @@ use uuid::Uuid;
 #[derive(Clone)]
 pub struct Hand {
     client: WorkerServiceClient<Channel>,
+    artifacts: ArtifactServiceClient<Channel>,
     worker_id: Uuid,
 }
 
 impl Hand {
     /// A new worker that evaluates external and Whetstone objectives.
-    pub fn new(client: WorkerServiceClient<Channel>) -> Self {
-        Self { client, worker_id: Uuid::new_v4() }
+    pub fn new(channel: &Channel) -> Self {
+        Self {
+            client: WorkerServiceClient::new(channel.clone()),
+            artifacts: ArtifactServiceClient::new(channel.clone()),
+            worker_id: Uuid::new_v4(),
+        }
     }
 
     /// The same worker at another coordinator.
-    pub fn at(&self, client: WorkerServiceClient<Channel>) -> Self {
-        Self { client, worker_id: self.worker_id }
+    pub fn at(&self, channel: &Channel) -> Self {
+        Self { worker_id: self.worker_id, ..Self::new(channel) }
     }
 
     /// One Lease call that waits so long.
@@ -93,9 +100,51 @@ impl Hand {
         name: &str,
         value: f64,
     ) -> Result<(), Status> {
-        let metrics = vec![Metric { step, name: name.into(), value }];
-        let request = ReportMetricsRequest { r#ref: lease.r#ref.clone(), metrics, progress: 0.5 };
+        // As a worker does: the first steps that are reported tell where it went on.
+        let resumed_from_epoch = lease.checkpoint.as_ref().map_or(0, |found| found.epoch);
+        let request = ReportMetricsRequest {
+            r#ref: lease.r#ref.clone(),
+            metrics: vec![Metric { step, name: name.into(), value }],
+            progress: 0.5,
+            resumed_from_epoch,
+        };
         self.client.report_metrics(request).await.map(drop)
+    }
+
+    /// Stores a checkpoint; whether it is the newest.
+    pub async fn put(&mut self, lease: &Lease, epoch: u32, bytes: &[u8]) -> Result<bool, Status> {
+        self.send(in_messages(lease, epoch, bytes)).await
+    }
+
+    /// Sends the messages of an artifact, such as they are.
+    pub async fn send(&mut self, messages: Vec<PutRequest>) -> Result<bool, Status> {
+        let answer = self.artifacts.put(tokio_stream::iter(messages)).await?;
+        Ok(answer.into_inner().is_newest)
+    }
+
+    /// Sends the messages of an artifact as a test hands them out.
+    pub async fn send_as_they_come(
+        &mut self,
+        messages: tokio::sync::mpsc::Receiver<PutRequest>,
+    ) -> Result<bool, Status> {
+        let messages = tokio_stream::wrappers::ReceiverStream::new(messages);
+        Ok(self.artifacts.put(messages).await?.into_inner().is_newest)
+    }
+
+    /// Reads an artifact.
+    pub async fn get(&mut self, sha256: &[u8]) -> Result<Vec<u8>, Status> {
+        let request = GetRequest { sha256: sha256.to_vec() };
+        let mut messages = self.artifacts.get(request).await?.into_inner();
+        let (mut announced, mut bytes) = (None, Vec::new());
+        while let Some(message) = messages.message().await? {
+            match message.part.expect("no empty message") {
+                get_response::Part::Header(header) => announced = Some(header.bytes),
+                get_response::Part::Chunk(chunk) => bytes.extend(chunk),
+            }
+        }
+        assert_eq!(announced, Some(bytes.len() as u64));
+        assert_eq!(Sha256::digest(&bytes).as_slice(), sha256);
+        Ok(bytes)
     }
 
     /// Works alone until there is nothing left; says how many trials it completed.
@@ -109,6 +158,20 @@ impl Hand {
             done += 1;
         }
     }
+}
+
+/// The messages that store a checkpoint, in chunks of no particular size.
+pub fn in_messages(lease: &Lease, epoch: u32, bytes: &[u8]) -> Vec<PutRequest> {
+    let header = PutHeader {
+        r#ref: lease.r#ref.clone(),
+        kind: ArtifactKind::Checkpoint.into(),
+        epoch,
+        sha256: Sha256::digest(bytes).to_vec(),
+        bytes: bytes.len() as u64,
+    };
+    let chunks = bytes.chunks(100_003).map(|chunk| Part::Chunk(chunk.to_vec()));
+    let parts = std::iter::once(Part::Header(header)).chain(chunks);
+    parts.map(|part| PutRequest { part: Some(part) }).collect()
 }
 
 /// A parameter's value as a number: switches as 0 and 1.

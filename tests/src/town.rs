@@ -11,7 +11,7 @@ use coordinator::config::{Database, LogFormat, Serve};
 use embedded_postgres::Server;
 use proto::v1::{
     CreateStudyRequest, GetStudyRequest, ListTrialsRequest, Study, StudySpec, Trial,
-    study_service_client::StudyServiceClient, worker_service_client::WorkerServiceClient,
+    study_service_client::StudyServiceClient,
 };
 use sqlx::PgPool;
 use tokio::task::JoinHandle;
@@ -75,6 +75,15 @@ impl Town {
 
     /// A coordinator with leases of so many seconds and a reaper that looks every second.
     pub async fn coordinator_with(&self, lease_seconds: u32) -> Coordinator {
+        self.start(lease_seconds, 256 << 20).await
+    }
+
+    /// A coordinator that takes artifacts of at most so many bytes.
+    pub async fn coordinator_that_takes(&self, artifact_bytes_max: u64) -> Coordinator {
+        self.start(60, artifact_bytes_max).await
+    }
+
+    async fn start(&self, lease_seconds: u32, artifact_bytes_max: u64) -> Coordinator {
         let config = Serve {
             database: Database {
                 database_url: Some(self.url.clone()),
@@ -85,6 +94,7 @@ impl Town {
             insecure_bind: false,
             lease_seconds,
             reaper_seconds: 1,
+            artifact_bytes_max,
             log_format: LogFormat::Text,
         };
         let stop = CancellationToken::new();
@@ -147,14 +157,9 @@ impl Coordinator {
         StudyServiceClient::new(self.channel.clone()).max_decoding_message_size(16 << 20)
     }
 
-    /// Workers' verbs.
-    pub fn leases(&self) -> WorkerServiceClient<Channel> {
-        WorkerServiceClient::new(self.channel.clone())
-    }
-
     /// A worker's slot, of a worker of its own.
     pub fn hand(&self) -> Hand {
-        Hand::new(self.leases())
+        Hand::new(&self.channel)
     }
 
     /// Creates a study.

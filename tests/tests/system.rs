@@ -1,5 +1,7 @@
 //! The whole system, one file of stories a subject.
 
+#[path = "system/artifacts.rs"]
+mod artifacts;
 #[path = "system/bad_input.rs"]
 mod bad_input;
 #[path = "system/house.rs"]

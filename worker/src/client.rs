@@ -150,8 +150,7 @@ impl Client {
     ) -> Result<bool, CallError> {
         let messages = off_thread(|| artifacts::requests(lease, checkpoint)).await;
         let request = with_deadline(tokio_stream::iter(messages), ARTIFACT_DEADLINE);
-        answer("Put", self.artifacts.clone().put(request).await)
-            .map(|response| response.is_newest)
+        answer("Put", self.artifacts.clone().put(request).await).map(|response| response.is_newest)
     }
 
     /// Fetches the state of a training, once, and makes sure that it is what was stored.
@@ -166,8 +165,7 @@ impl Client {
             reason: format!("the artifact is damaged: {damage}"),
         };
         let v1::Checkpoint { epoch, sha256, bytes } = checkpoint.clone();
-        let request =
-            with_deadline(v1::GetRequest { sha256: sha256.clone() }, ARTIFACT_DEADLINE);
+        let request = with_deadline(v1::GetRequest { sha256: sha256.clone() }, ARTIFACT_DEADLINE);
         let answer = self.artifacts.clone().get(request).await;
         let mut messages = answer.map_err(|status| failed(&status))?.into_inner();
         let mut incoming = Incoming::new(bytes).map_err(damaged)?;

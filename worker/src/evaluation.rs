@@ -15,9 +15,8 @@ use crate::progress::Progress;
 /// It runs on a thread of its own, tells its [`Progress`], goes on from what its [`Checkpoints`] found
 /// and hands its states in there, and ends with [`Failure::Stopped`] soon after the [`Halt`] is
 /// raised. It may panic.
-pub type Evaluate = dyn Fn(&v1::Lease, &Progress, &Checkpoints, &Halt) -> Result<Measured, Failure>
-    + Send
-    + Sync;
+pub type Evaluate =
+    dyn Fn(&v1::Lease, &Progress, &Checkpoints, &Halt) -> Result<Measured, Failure> + Send + Sync;
 
 /// What an evaluation measured.
 #[derive(Clone, Debug, PartialEq)]

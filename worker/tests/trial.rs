@@ -76,7 +76,9 @@ async fn a_trial_learns_and_tells_every_epoch() {
     let rate = values([("learning_rate", value::Kind::Number(0.003))]);
     let lease = lease(whetstone("digits", "", small()), rate);
     let progress = Progress::new();
-    let measured = evaluate(&lease, &Datasets::new(None), &progress, &Checkpoints::new(0, None), &Halt::new()).unwrap();
+    let measured =
+        evaluate(&lease, &Datasets::new(None), &progress, &Checkpoints::new(0, None), &Halt::new())
+            .unwrap();
 
     let of = |name| measured.measurements[name];
     assert_eq!(measured.value, of("binary_accuracy"));
@@ -118,7 +120,8 @@ fn a_halted_trial_stops_within_an_epoch() {
     halt.set(Why::Drain);
     let progress = Progress::new();
     let trial = lease(whetstone("digits", "", small()), Values::new());
-    let stopped = evaluate(&trial, &Datasets::new(None), &progress, &Checkpoints::new(0, None), &halt);
+    let stopped =
+        evaluate(&trial, &Datasets::new(None), &progress, &Checkpoints::new(0, None), &halt);
     assert_eq!(stopped, Err(Failure::Stopped));
     assert_eq!(progress.done(), 0.0);
 }
@@ -151,7 +154,8 @@ fn a_data_set_without_files_is_this_workers_trouble() {
 
     let folder = tempfile::tempdir().unwrap();
     let datasets = Datasets::new(Some(folder.path().to_owned()));
-    let missing = evaluate(&trial, &datasets, &Progress::new(), &Checkpoints::new(0, None), &Halt::new());
+    let missing =
+        evaluate(&trial, &datasets, &Progress::new(), &Checkpoints::new(0, None), &Halt::new());
     let Err(Failure::Data(text)) = missing else { panic!("trained without data") };
     assert!(text.contains("train-images-idx3-ubyte"), "{text}");
 }

@@ -14,6 +14,7 @@ pub struct FileTable {
     pub max_parallel: Option<Spanned<u32>>,
     pub max_failures: Option<Spanned<u32>>,
     pub max_trial_seconds: Option<Spanned<u32>>,
+    pub checkpoint_epochs: Option<Spanned<u32>>,
     pub seed: Option<u64>,
     pub algorithm: Option<Spanned<String>>,
     pub start_points: Option<Spanned<u32>>,
@@ -31,6 +32,7 @@ pub struct ObjectiveTable {
     pub dataset: Option<Spanned<String>>,
     pub train_images: Option<u32>,
     pub test_images: Option<u32>,
+    pub validation_images: Option<Spanned<u32>>,
     pub metric: Option<Spanned<String>>,
     #[serde(default)]
     pub fixed: BTreeMap<String, Spanned<toml::Value>>,

@@ -123,6 +123,34 @@ fn the_command_line_wins_over_the_file() {
 }
 
 #[test]
+fn validation_images_and_checkpoints_are_read_and_absent_mean_none() {
+    let whetstone = |spec: &StudySpec| match spec.objective.clone().unwrap().kind {
+        Some(Kind::Whetstone(objective)) => objective,
+        other => panic!("{other:?}"),
+    };
+    let plain = spec(GOOD);
+    assert_eq!((plain.checkpoint_epochs, whetstone(&plain).validation_images), (0, 0));
+    let text = GOOD.replacen("max_trials", "checkpoint_epochs = 5\nmax_trials", 1).replacen(
+        "dataset",
+        "validation_images = 300\ndataset",
+        1,
+    );
+    let spec = spec(&text);
+    assert_eq!((spec.checkpoint_epochs, whetstone(&spec).validation_images), (5, 300));
+}
+
+#[test]
+fn the_papers_studies_measure_on_the_test_images_and_others_do_not() {
+    for (name, _) in STUDIES {
+        let Some(Kind::Whetstone(objective)) = preset(name).objective.unwrap().kind else {
+            panic!()
+        };
+        let is_the_papers = name.starts_with("case-");
+        assert_eq!(objective.validation_images == 0, is_the_papers, "{name}");
+    }
+}
+
+#[test]
 fn an_unknown_key_is_named_with_its_line_and_what_is_allowed() {
     let text = error_with("max_trials = 3", "max_trails = 3");
     assert!(text.starts_with("s.toml:2: unknown field `max_trails`, expected one of"), "{text}");
@@ -182,6 +210,16 @@ fn every_bad_value_gets_one_line_that_says_what_would_be_right() {
         ("in = [\"after_dense\"]", "in = [\"before\"]", "must be one of none, after_dense, not"),
         ("in = [\"after_dense\"]", "in = []", "must list one or more values"),
         ("max_trials = 3", "max_trials = 3\nalgorithm = \"grid\"", "a grid has no points on"),
+        (
+            "dataset",
+            "train_images = 9\nvalidation_images = 9\ndataset",
+            "s.toml:6: `validation_images` = 9 must be from 0 to 8",
+        ),
+        (
+            "max_trials = 3",
+            "max_trials = 3\ncheckpoint_epochs = 10001",
+            "`checkpoint_epochs` = 10001 must be from 0 to 10000",
+        ),
         (
             "max_trials = 3",
             "max_trials = 3\nalgorithm = \"gp\"",

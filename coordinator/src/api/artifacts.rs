@@ -4,7 +4,9 @@ mod parts;
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
-use proto::v1::{self as wire, artifact_service_server::ArtifactService, get_response, put_request};
+use proto::v1::{
+    self as wire, artifact_service_server::ArtifactService, get_response, put_request,
+};
 use sha2::{Digest as _, Sha256};
 use sqlx::PgPool;
 use tokio::{

@@ -13,7 +13,7 @@ async fn suggestions(town: &Town, restart: Option<u32>) -> Vec<String> {
         if restart == Some(number) {
             coordinator.stop().await;
             coordinator = town.coordinator().await;
-            hand = hand.at(coordinator.leases());
+            hand = hand.at(&coordinator.channel);
         }
         let lease = hand.lease().await;
         assert_eq!(lease.number, number);

@@ -12,8 +12,8 @@ use super::{
 use crate::{
     Error,
     study::{
-        CHECKPOINT_EPOCHS_MAX, Direction, MAX_FAILURES, MAX_TRIAL_SECONDS, Objective, Overview, PARALLEL_MAX, Study,
-        StudySpec, StudyState, TRIALS_MAX, TrialCounts,
+        CHECKPOINT_EPOCHS_MAX, Direction, MAX_FAILURES, MAX_TRIAL_SECONDS, Objective, Overview,
+        PARALLEL_MAX, Study, StudySpec, StudyState, TRIALS_MAX, TrialCounts,
     },
     trial::{Suggested, Trial, TrialState},
 };
