@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use proto::v1;
+use proto::v1::artifact_service_server::{ArtifactService, ArtifactServiceServer};
 use proto::v1::worker_service_server::{WorkerService, WorkerServiceServer};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, oneshot};
 use tokio_stream::wrappers::TcpListenerStream;
-use tonic::{Code, Request, Response, Status};
+use tonic::{Code, Request, Response, Status, Streaming};
 use worker::address::Address;
 
 /// Everything that a worker can say. A report is heard even if it is answered with an error.
@@ -22,6 +23,8 @@ pub enum Call {
     Complete(v1::CompleteRequest),
     Fail(v1::FailRequest),
     Release(v1::ReleaseRequest),
+    Put(v1::PutHeader, Vec<u8>),
+    Get(v1::GetRequest),
 }
 
 /// What a test tells the coordinator to do.
@@ -45,6 +48,14 @@ pub struct Script {
     pub directive: v1::Directive,
     /// Answered to the first reports of a value, one each.
     pub complete_refused: VecDeque<Status>,
+    /// Sent in chunks to whoever reads an artifact.
+    pub artifact: Vec<Vec<u8>>,
+    /// Answered to the first readers of an artifact, one each.
+    pub get_refused: VecDeque<Status>,
+    /// How long it takes to store an artifact, once it is there.
+    pub put_wait: Duration,
+    /// Answered to the first who store an artifact, one each.
+    pub put_refused: VecDeque<Status>,
 }
 
 #[derive(Clone)]
@@ -93,9 +104,11 @@ impl Fake {
     fn serve(&self, listener: TcpListener) -> Serving {
         let (alive, gone) = oneshot::channel::<()>();
         let service = WorkerServiceServer::new(self.clone());
+        let artifacts = ArtifactServiceServer::new(self.clone());
         tokio::spawn(async move {
             let server = tonic::transport::Server::builder()
                 .add_service(service)
+                .add_service(artifacts)
                 .serve_with_incoming(TcpListenerStream::new(listener));
             tokio::select! {
                 served = server => served.unwrap(),
@@ -242,5 +255,56 @@ impl WorkerService for Fake {
         self.hear(Call::Release(request.into_inner()));
         self.state.script.lock().unwrap().held = None;
         Ok(Response::new(Default::default()))
+    }
+}
+
+#[tonic::async_trait]
+impl ArtifactService for Fake {
+    type GetStream = tokio_stream::Iter<std::vec::IntoIter<Result<v1::GetResponse, Status>>>;
+
+    async fn put(
+        &self,
+        request: Request<Streaming<v1::PutRequest>>,
+    ) -> Result<Response<v1::PutResponse>, Status> {
+        use v1::put_request::Part;
+        let mut stream = request.into_inner();
+        let (mut first, mut bytes) = (None, Vec::new());
+        while let Some(message) = stream.message().await? {
+            match message.part {
+                Some(Part::Header(header)) => first = Some(header),
+                Some(Part::Chunk(chunk)) => bytes.extend(chunk),
+                None => return Err(Status::invalid_argument("an empty message")),
+            }
+        }
+        self.hear(Call::Put(first.unwrap_or_default(), bytes));
+        let (wait, refused) = {
+            let mut script = self.state.script.lock().unwrap();
+            let refused = script.put_refused.pop_front();
+            if refused.as_ref().is_some_and(|status| status.code() == Code::Aborted) {
+                script.held = None;
+            }
+            (script.put_wait, refused)
+        };
+        tokio::time::sleep(wait).await;
+        let stored = v1::PutResponse { is_newest: true };
+        refused.map_or_else(|| Ok(Response::new(stored)), Err)
+    }
+
+    async fn get(
+        &self,
+        request: Request<v1::GetRequest>,
+    ) -> Result<Response<Self::GetStream>, Status> {
+        use v1::get_response::Part;
+        self.hear(Call::Get(request.into_inner()));
+        let mut script = self.state.script.lock().unwrap();
+        if let Some(refused) = script.get_refused.pop_front() {
+            return Err(refused);
+        }
+        let bytes = script.artifact.iter().map(|chunk| chunk.len() as u64).sum();
+        let header = Part::Header(v1::GetHeader { bytes });
+        let chunks = script.artifact.iter().map(|chunk| Part::Chunk(chunk.clone()));
+        let parts = std::iter::once(header).chain(chunks);
+        let messages = parts.map(|part| Ok(v1::GetResponse { part: Some(part) }));
+        Ok(Response::new(tokio_stream::iter(messages.collect::<Vec<_>>())))
     }
 }

@@ -1,5 +1,6 @@
 //! A slot against a coordinator that does what the test says, over a real connection.
 
+mod checkpoints;
 mod fake;
 mod leases;
 mod process;
