@@ -11,10 +11,15 @@ const KEPT_MAX: usize = 2;
 
 /// A data set by name and the number of images that are used of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Key {
-    name: String,
-    train_images: u32,
-    test_images: u32,
+pub struct Wanted {
+    /// What it is called.
+    pub name: String,
+    /// The first so many training images; 0: all.
+    pub train_images: u32,
+    /// So many of these are held out; see [`Dataset::hold_out`].
+    pub validation_images: u32,
+    /// The first so many test images; 0: all.
+    pub test_images: u32,
 }
 
 /// Data sets, read once and shared by every slot.
@@ -22,7 +27,7 @@ struct Key {
 pub struct Datasets {
     folder: Option<PathBuf>,
     /// The last used stands last.
-    kept: Mutex<Vec<(Key, Arc<Dataset>)>>,
+    kept: Mutex<Vec<(Wanted, Arc<Dataset>)>>,
 }
 
 impl Datasets {
@@ -32,22 +37,16 @@ impl Datasets {
         Datasets { folder, kept: Mutex::default() }
     }
 
-    /// A data set, its first `train_images` and `test_images` images; 0 means all.
+    /// The data set that is wanted.
     ///
     /// # Errors
     ///
-    /// [`DataError`] if it is unknown, missing or damaged. The next call tries again: a person may
-    /// have put the files there.
-    pub fn get(
-        &self,
-        name: &str,
-        train_images: u32,
-        test_images: u32,
-    ) -> Result<Arc<Dataset>, DataError> {
-        let key = Key { name: name.to_owned(), train_images, test_images };
+    /// [`DataError`] if it is unknown, missing, damaged or too small. The next call tries again: a
+    /// person may have put the files there.
+    pub fn get(&self, wanted: &Wanted) -> Result<Arc<Dataset>, DataError> {
         // Held while reading: slots that begin together want the same one, and it fits once.
         let mut kept = self.kept.lock().unwrap_or_else(|panicked| panicked.into_inner());
-        let dataset = match kept.iter().position(|(known, _)| *known == key) {
+        let dataset = match kept.iter().position(|(known, _)| known == wanted) {
             Some(index) => kept.remove(index).1,
             None => {
                 // Makes room before it reads, so that three never lie in memory at once.
@@ -55,11 +54,13 @@ impl Datasets {
                     kept.remove(0);
                 }
                 let limit = |images: u32| (images > 0).then_some(images as usize);
-                let limits = Limits { train: limit(train_images), test: limit(test_images) };
-                Arc::new(load(name, self.folder.as_deref(), limits)?)
+                let train = limit(wanted.train_images);
+                let limits = Limits { train, test: limit(wanted.test_images) };
+                let whole = load(&wanted.name, self.folder.as_deref(), limits)?;
+                Arc::new(whole.hold_out(wanted.validation_images as usize)?)
             }
         };
-        kept.push((key, dataset.clone()));
+        kept.push((wanted.clone(), dataset.clone()));
         Ok(dataset)
     }
 }

@@ -7,11 +7,14 @@ use std::time::Instant;
 use proto::v1;
 use proto::v1::{objective, value};
 use recipe::Recipe;
-use whetstone::data::DataError;
-use whetstone::train::{EpochReport, Options, Outcome, TrainError, train};
+use tracing::warn;
+use whetstone::data::{DataError, Dataset};
+use whetstone::train::{
+    Checkpoint, EpochReport, Options, Outcome, State, TrainError, Trained, Watch, train,
+};
 
-use crate::checkpoints::Checkpoints;
-use crate::datasets::Datasets;
+use crate::checkpoints::{self, Checkpoints};
+use crate::datasets::{Datasets, Wanted};
 use crate::evaluation::{Failure, Measured};
 use crate::halt::Halt;
 use crate::one_line::one_line;
@@ -36,7 +39,7 @@ pub fn evaluate(
     lease: &v1::Lease,
     datasets: &Datasets,
     progress: &Progress,
-    _checkpoints: &Checkpoints,
+    checkpoints: &Checkpoints,
     halt: &Halt,
 ) -> Result<Measured, Failure> {
     let objective = whetstone_objective(lease)?;
@@ -45,23 +48,105 @@ pub fn evaluate(
     let parameters = parameters(&objective.fixed, point.into_iter().flatten())?;
     let recipe = Recipe::from_parameters(&parameters)
         .map_err(|error| Failure::UserError(one_line(&error)))?;
-    let dataset = datasets
-        .get(&objective.dataset, objective.train_images, objective.test_images)
-        .map_err(|error| data_failure(&error))?;
+    let wanted = Wanted {
+        name: objective.dataset.clone(),
+        train_images: objective.train_images,
+        validation_images: objective.validation_images,
+        test_images: objective.test_images,
+    };
+    let dataset = datasets.get(&wanted).map_err(|error| data_failure(&error))?;
 
     let begun_at = Instant::now();
-    let mut tell = |epoch: &EpochReport| tell_epoch(epoch, progress);
-    let options = Options::default();
-    let trained = train(&recipe, &dataset, lease.seed, options, &mut tell, halt.stop());
+    let training = Training { recipe: &recipe, dataset: &dataset, seed: lease.seed, halt };
+    let trained = training.run(progress, checkpoints).map_err(train_failure)?;
     let train_seconds = begun_at.elapsed().as_secs_f64();
-    match trained {
-        Ok(trained) => Ok(measured(&trained.outcome, metric, train_seconds)),
-        Err(TrainError::Stopped) => Err(Failure::Stopped),
-        Err(error @ TrainError::Diverged { .. }) => Err(Failure::NotANumber(one_line(&error))),
-        Err(error @ TrainError::Recipe { .. }) => Err(Failure::UserError(one_line(&error))),
-        Err(error @ (TrainError::Tensor(_) | TrainError::Checkpoint(_))) => {
-            Err(Failure::Broken(one_line(&error)))
+    let mut measured = measured(&trained.outcome, metric, train_seconds);
+    // The test images are looked at by those alone who may end as the best, or they would choose.
+    let may_be_best = lease.best_value.is_none_or(|best| measured.value > best);
+    if dataset.validation.is_some() && may_be_best {
+        let Trained { network, sharpness, .. } = &trained;
+        let test = whetstone::evaluate::evaluate(network, &dataset, &dataset.test, sharpness)
+            .map_err(|error| train_failure(error.into()))?;
+        measured.measurements.insert("test_accuracy".to_owned(), test.binary);
+        measured.measurements.insert("test_soft_accuracy".to_owned(), test.soft);
+    }
+    Ok(measured)
+}
+
+/// What does not change between two tries at one training.
+struct Training<'a> {
+    recipe: &'a Recipe,
+    dataset: &'a Dataset,
+    seed: u64,
+    halt: &'a Halt,
+}
+
+impl Training<'_> {
+    /// Goes on from what an earlier attempt left, or begins afresh if that is of no use. The result
+    /// is the same, only later.
+    fn run(&self, progress: &Progress, checkpoints: &Checkpoints) -> Result<Trained, TrainError> {
+        if let Some(found) = checkpoints.found() {
+            let resumed = Checkpoint::from_bytes(&found.bytes)
+                .map_err(TrainError::from)
+                .and_then(|checkpoint| self.run_from(Some(&checkpoint), progress, checkpoints));
+            match resumed {
+                Err(error @ TrainError::Checkpoint(_)) => {
+                    let error = one_line(&error);
+                    warn!(
+                        error,
+                        epoch = found.epoch,
+                        "a checkpoint is of no use; training starts afresh"
+                    );
+                }
+                ended => return ended,
+            }
         }
+        self.run_from(None, progress, checkpoints)
+    }
+
+    fn run_from(
+        &self,
+        from: Option<&Checkpoint>,
+        progress: &Progress,
+        checkpoints: &Checkpoints,
+    ) -> Result<Trained, TrainError> {
+        let Training { recipe, dataset, seed, halt } = *self;
+        let epochs = from.map_or(0, Checkpoint::epoch);
+        progress.resume(epochs, f64::from(epochs) / f64::from(recipe.epochs_planned().max(1)));
+        let options = Options { from, ..Options::default() };
+        let mut watch = Epochs { progress, checkpoints };
+        train(recipe, dataset, seed, options, &mut watch, halt.stop())
+    }
+}
+
+/// Hands on what every epoch leaves.
+struct Epochs<'a> {
+    progress: &'a Progress,
+    checkpoints: &'a Checkpoints,
+}
+
+impl Watch for Epochs<'_> {
+    fn epoch(&mut self, report: &EpochReport, state: &State<'_>) {
+        tell_epoch(report, self.progress);
+        if !self.checkpoints.are_wanted() {
+            return;
+        }
+        match state.checkpoint() {
+            Ok(checkpoint) => self.checkpoints.save(checkpoints::Checkpoint {
+                epoch: checkpoint.epoch(),
+                bytes: checkpoint.to_bytes(),
+            }),
+            Err(error) => warn!(%error, epoch = report.epoch, "no checkpoint can be taken"),
+        }
+    }
+}
+
+fn train_failure(error: TrainError) -> Failure {
+    match error {
+        TrainError::Stopped => Failure::Stopped,
+        TrainError::Diverged { .. } => Failure::NotANumber(one_line(&error)),
+        TrainError::Recipe { .. } => Failure::UserError(one_line(&error)),
+        TrainError::Tensor(_) | TrainError::Checkpoint(_) => Failure::Broken(one_line(&error)),
     }
 }
 
@@ -125,7 +210,9 @@ fn json(name: &str, value: &v1::Value) -> Result<serde_json::Value, Failure> {
 fn data_failure(error: &DataError) -> Failure {
     match error {
         // No worker has it, so no other need try.
-        DataError::UnknownDataSet { .. } => Failure::UserError(one_line(error)),
+        DataError::UnknownDataSet { .. } | DataError::NothingLeft { .. } => {
+            Failure::UserError(one_line(error))
+        }
         DataError::FolderNeeded { .. } => {
             Failure::Data(format!("{} to this worker with --data-folder", one_line(error)))
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proto::v1;
 use proto::v1::{objective, value};
 use worker::checkpoints::Checkpoints;
-use worker::datasets::Datasets;
+use worker::datasets::{Datasets, Wanted};
 use worker::evaluation::{Failure, Measured};
 use worker::halt::{Halt, Why};
 use worker::progress::Progress;
@@ -171,10 +171,16 @@ fn an_objective_that_a_worker_never_offered_is_left_to_others() {
 #[test]
 fn a_data_set_is_read_once_and_shared() {
     let datasets = Datasets::new(None);
-    let first = datasets.get("digits", 64, 0).unwrap();
-    let again = datasets.get("digits", 64, 0).unwrap();
-    let other = datasets.get("digits", 32, 0).unwrap();
+    let digits = |train_images, validation_images| {
+        let name = "digits".to_owned();
+        let wanted = Wanted { name, train_images, validation_images, test_images: 0 };
+        datasets.get(&wanted).unwrap()
+    };
+    let (first, again, other) = (digits(64, 0), digits(64, 0), digits(32, 0));
     assert!(std::sync::Arc::ptr_eq(&first, &again));
     assert_eq!((first.train.len(), other.train.len()), (64, 32));
     assert_eq!(other.test.len(), 360, "zero means all");
+    let held = digits(64, 20);
+    let parts = (held.train.len(), held.validation.as_ref().map(|part| part.len()));
+    assert_eq!(parts, (44, Some(20)));
 }

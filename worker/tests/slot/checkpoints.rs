@@ -101,11 +101,7 @@ async fn a_training_begins_afresh_if_its_state_is_gone_or_damaged() {
     let scripts = [
         Script { trials: trials(), get_refused: gone, ..Script::default() },
         Script { trials: trials(), artifact: vec![damaged], ..Script::default() },
-        Script {
-            trials: trials(),
-            artifact: vec![state.bytes[1..].to_vec()],
-            ..Script::default()
-        },
+        Script { trials: trials(), artifact: vec![state.bytes[1..].to_vec()], ..Script::default() },
     ];
     for script in scripts {
         let (fake, found) = found_by(script).await;
