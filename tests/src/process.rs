@@ -1,13 +1,16 @@
 //! The real programs, as processes that may be killed.
 
 use std::{
-    env,
+    env, fs,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
+
+/// How long a coordinator may take to start, its database included.
+const START_PATIENCE: Duration = Duration::from_secs(60);
 
 /// A program of this workspace, as built beside the test that runs.
 ///
@@ -88,4 +91,38 @@ pub fn wait_for<T>(what: &str, patience: Duration, mut ready: impl FnMut() -> Op
         assert!(Instant::now() < deadline, "no {what} after {patience:?}");
         std::thread::sleep(Duration::from_millis(50));
     }
+}
+
+/// A coordinator with a private database in `folder`, leases of three seconds.
+pub fn coordinator(folder: &Path, listen: &str, log: &str) -> Process {
+    let arguments = [
+        "serve",
+        "--data-dir",
+        "data",
+        "--listen",
+        listen,
+        "--lease-seconds",
+        "3",
+        "--reaper-seconds",
+        "1",
+    ];
+    Process::start("strop-coordinator", &arguments, folder, log)
+}
+
+/// A worker of one slot, its spool beside its log.
+pub fn worker(folder: &Path, url: &str, log: &str) -> Process {
+    Process::start(
+        "strop-worker",
+        &["--coordinator", url, "--spool", log.trim_end_matches(".log")],
+        folder,
+        log,
+    )
+}
+
+/// Where the coordinator of `folder` listens, once it does.
+pub fn url(folder: &Path) -> String {
+    wait_for("coordinator.url", START_PATIENCE, || {
+        let text = fs::read_to_string(folder.join("data/coordinator.url")).ok()?;
+        Some(text.trim().to_owned()).filter(|url| !url.is_empty())
+    })
 }

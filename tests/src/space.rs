@@ -1,8 +1,8 @@
 //! Studies and objectives that several tests use.
 
 use proto::v1::{
-    BoolDomain, ExternalObjective, FloatDomain, Objective, Parameter, Point, Space, StudySpec,
-    objective::Kind, parameter::Domain,
+    BoolDomain, ExternalObjective, FloatDomain, Objective, Parameter, Point, Scale, Space,
+    StudySpec, Value, WhetstoneObjective, objective::Kind, parameter::Domain, value::Kind as Worth,
 };
 
 use crate::hand::number;
@@ -40,6 +40,50 @@ pub fn external(name: &str, space: Space, max_trials: u32) -> StudySpec {
         objective: Some(Objective { kind: Some(Kind::External(ExternalObjective::default())) }),
         max_trials,
         seed: 7,
+        ..Default::default()
+    }
+}
+
+/// A study of small networks on digits: each trial takes a second or so.
+pub fn small_networks(name: &str, max_trials: u32) -> StudySpec {
+    let number = |value: f64| Value { kind: Some(Worth::Number(value)) };
+    let word = |value: &str| Value { kind: Some(Worth::Text(value.to_owned())) };
+    let fixed = [
+        ("optimizer", word("rmsprop")),
+        ("conv1_filter", number(3.0)),
+        ("conv1_features", number(8.0)),
+        ("conv2_filter", number(3.0)),
+        ("conv2_features", number(8.0)),
+        ("conv3_filter", number(3.0)),
+        ("conv3_features", number(16.0)),
+        ("dense_units", number(32.0)),
+        ("sharpening_start", number(2.0)),
+        ("sharpening_duration", number(1.0)),
+        ("sharpening_intermission", number(1.0)),
+        ("epochs", number(1.0)),
+    ];
+    let objective = WhetstoneObjective {
+        dataset: "digits".into(),
+        fixed: fixed.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        ..Default::default()
+    };
+    let rate = Parameter {
+        name: "learning_rate".into(),
+        domain: Some(Domain::Float(FloatDomain {
+            low: 1e-4,
+            high: 1e-2,
+            scale: Scale::Log.into(),
+        })),
+        condition: None,
+        default_value: None,
+    };
+    StudySpec {
+        name: name.to_owned(),
+        space: Some(Space { parameters: vec![rate] }),
+        objective: Some(Objective { kind: Some(Kind::Whetstone(objective)) }),
+        max_trials,
+        max_failures: 10,
+        seed: 3,
         ..Default::default()
     }
 }

@@ -14,6 +14,8 @@ mod many_askers;
 mod one_trial;
 #[path = "system/replay.rs"]
 mod replay;
+#[path = "system/resumed.rs"]
+mod resumed;
 #[path = "system/steering.rs"]
 mod steering;
 #[path = "system/views.rs"]

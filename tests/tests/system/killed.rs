@@ -1,93 +1,17 @@
 //! The real programs are killed at any instruction; the study ends with each result once.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, time::Duration};
 
 use proto::v1::{
-    CreateStudyRequest, GetStudyRequest, Objective, Parameter, Space, Study, StudySpec, StudyState,
-    TrialState, Value, WhetstoneObjective, objective::Kind as Over, parameter::Domain,
-    study_service_client::StudyServiceClient, value::Kind,
+    CreateStudyRequest, GetStudyRequest, Study, StudyState, TrialState, Value,
+    objective::Kind as Over, study_service_client::StudyServiceClient, value::Kind,
 };
 use rustix::process::Signal;
 use sqlx::PgPool;
-use tests::process::{Process, signal, wait_for};
-
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A study of small networks on digits: each trial takes a second or so.
-fn small_networks(max_trials: u32) -> StudySpec {
-    let number = |value: f64| Value { kind: Some(Kind::Number(value)) };
-    let word = |value: &str| Value { kind: Some(Kind::Text(value.to_owned())) };
-    let fixed = [
-        ("optimizer", word("rmsprop")),
-        ("conv1_filter", number(3.0)),
-        ("conv1_features", number(8.0)),
-        ("conv2_filter", number(3.0)),
-        ("conv2_features", number(8.0)),
-        ("conv3_filter", number(3.0)),
-        ("conv3_features", number(16.0)),
-        ("dense_units", number(32.0)),
-        ("sharpening_start", number(2.0)),
-        ("sharpening_duration", number(1.0)),
-        ("sharpening_intermission", number(1.0)),
-        ("epochs", number(1.0)),
-    ];
-    let objective = WhetstoneObjective {
-        dataset: "digits".into(),
-        fixed: fixed.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
-        ..Default::default()
-    };
-    let rate = Parameter {
-        name: "learning_rate".into(),
-        domain: Some(Domain::Float(proto::v1::FloatDomain {
-            low: 1e-4,
-            high: 1e-2,
-            scale: proto::v1::Scale::Log.into(),
-        })),
-        condition: None,
-        default_value: None,
-    };
-    StudySpec {
-        name: "killed".into(),
-        space: Some(Space { parameters: vec![rate] }),
-        objective: Some(Objective { kind: Some(Over::Whetstone(objective)) }),
-        max_trials,
-        max_failures: 10,
-        seed: 3,
-        ..Default::default()
-    }
-}
-
-/// A coordinator with a private database in `folder`, leases of three seconds.
-fn coordinator(folder: &Path, listen: &str, log: &str) -> Process {
-    let arguments = [
-        "serve",
-        "--data-dir",
-        "data",
-        "--listen",
-        listen,
-        "--lease-seconds",
-        "3",
-        "--reaper-seconds",
-        "1",
-    ];
-    Process::start("strop-coordinator", &arguments, folder, log)
-}
-
-fn worker(folder: &Path, url: &str, log: &str) -> Process {
-    Process::start(
-        "strop-worker",
-        &["--coordinator", url, "--spool", log.trim_end_matches(".log")],
-        folder,
-        log,
-    )
-}
-
-fn url(folder: &Path) -> String {
-    wait_for("coordinator.url", PATIENCE, || {
-        let text = fs::read_to_string(folder.join("data/coordinator.url")).ok()?;
-        Some(text.trim().to_owned()).filter(|url| !url.is_empty())
-    })
-}
+use tests::{
+    process::{coordinator, signal, url, worker},
+    space::small_networks,
+};
 
 async fn study(url: &str) -> Option<Study> {
     let mut client = StudyServiceClient::connect(url.to_owned()).await.ok()?;
@@ -128,8 +52,10 @@ async fn a_study_survives_sigkill_of_a_worker_the_coordinator_and_postgres() {
     let url = url(folder);
     let listen = url.trim_start_matches("http://").to_owned();
     let mut client = StudyServiceClient::connect(url.clone()).await.unwrap();
-    let request =
-        CreateStudyRequest { spec: Some(small_networks(TRIALS)), request_id: String::new() };
+    let request = CreateStudyRequest {
+        spec: Some(small_networks("killed", TRIALS)),
+        request_id: String::new(),
+    };
     client.create_study(request).await.unwrap();
     let ada = worker(folder, &url, "ada.log");
     let ben = worker(folder, &url, "ben.log");
@@ -200,7 +126,7 @@ async fn a_worker_told_to_stop_gives_its_trial_back_unharmed() {
     let coordinator = coordinator(folder, "127.0.0.1:0", "coordinator.log");
     let url = url(folder);
     let mut client = StudyServiceClient::connect(url.clone()).await.unwrap();
-    let mut spec = small_networks(1);
+    let mut spec = small_networks("killed", 1);
     if let Some(Over::Whetstone(over)) = &mut spec.objective.as_mut().unwrap().kind {
         let many = Value { kind: Some(Kind::Integer(10_000)) };
         over.fixed.insert("epochs".into(), many);
