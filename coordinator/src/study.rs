@@ -209,3 +209,18 @@ pub struct Overview {
     /// Its best trial; `None` before the first result.
     pub best: Option<Trial>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_objective_stored_before_there_were_validation_images_holds_none_out() {
+        let stored = r#"{"whetstone": {"dataset": "digits", "train_images": 0, "test_images": 0,
+                         "metric": "binary_accuracy", "fixed": {}}}"#;
+        let Ok(Objective::Whetstone(objective)) = serde_json::from_str(stored) else {
+            panic!("it does not read");
+        };
+        assert_eq!(objective.validation_images, 0);
+    }
+}

@@ -65,8 +65,18 @@ impl Hand {
 
     /// Completes with a value; `true` if that had been recorded before.
     pub async fn complete(&mut self, lease: &Lease, value: f64) -> Result<bool, Status> {
-        let request =
-            CompleteRequest { r#ref: lease.r#ref.clone(), value, measurements: [].into() };
+        self.complete_with(lease, value, &[]).await
+    }
+
+    /// Completes with a value and other measurements, by name.
+    pub async fn complete_with(
+        &mut self,
+        lease: &Lease,
+        value: f64,
+        measured: &[(&str, f64)],
+    ) -> Result<bool, Status> {
+        let measurements = measured.iter().map(|&(name, x)| (name.to_owned(), x)).collect();
+        let request = CompleteRequest { r#ref: lease.r#ref.clone(), value, measurements };
         Ok(self.client.complete(request).await?.into_inner().duplicate)
     }
 

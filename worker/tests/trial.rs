@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proto::v1;
 use proto::v1::{objective, value};
-use worker::checkpoints::Checkpoints;
+use worker::checkpoints::{Checkpoint, Checkpoints};
 use worker::datasets::{Datasets, Wanted};
 use worker::evaluation::{Failure, Measured};
 use worker::halt::{Halt, Why};
@@ -112,6 +112,75 @@ fn the_same_lease_gives_the_same_value_on_every_attempt() {
     let (first, second) = (outcome(&trial).unwrap(), outcome(&trial).unwrap());
     assert_eq!(first.value, second.value);
     assert_eq!(first.value, first.measurements["soft_accuracy"]);
+}
+
+/// Trains a lease and keeps its state after so many epochs.
+fn interrupted_after(lease: &v1::Lease, epochs: u32) -> Checkpoint {
+    let checkpoints = Checkpoints::new(epochs, None);
+    evaluate(lease, &Datasets::new(None), &Progress::new(), &checkpoints, &Halt::new()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(checkpoints.take())
+}
+
+/// What a lease reaches from a state, the duration aside, and from which epoch it went on.
+fn from(lease: &v1::Lease, state: Option<Checkpoint>) -> (Measured, u32) {
+    let (progress, checkpoints) = (Progress::new(), Checkpoints::new(0, state));
+    let ended = evaluate(lease, &Datasets::new(None), &progress, &checkpoints, &Halt::new());
+    let mut measured = ended.unwrap();
+    measured.measurements.remove("train_seconds");
+    (measured, progress.resumed_from())
+}
+
+#[test]
+fn a_trial_goes_on_from_a_state_to_the_same_result_and_without_one_if_it_is_of_no_use() {
+    let short = |epochs| {
+        let mut small = small();
+        small.extend(values([("epochs", value::Kind::Integer(epochs))]));
+        lease(whetstone("digits", "soft_accuracy", small), Values::new())
+    };
+    let trial = short(5);
+    // Two and four are due; the later one is kept.
+    let state = interrupted_after(&trial, 2);
+    assert_eq!(state.epoch, 4);
+    let afresh = from(&trial, None);
+    assert_eq!(afresh.1, 0);
+    assert_eq!(from(&trial, Some(state.clone())), (afresh.0.clone(), 4));
+
+    let mut cut = state.clone();
+    cut.bytes.truncate(1_000);
+    assert_eq!(from(&trial, Some(cut)), afresh);
+    let nonsense = Checkpoint { epoch: 4, bytes: b"not a state of a training".to_vec() };
+    assert_eq!(from(&trial, Some(nonsense)), afresh);
+    let others = interrupted_after(&short(6), 2);
+    assert_eq!(from(&trial, Some(others)), afresh, "that of another recipe");
+}
+
+#[test]
+fn the_test_images_are_looked_at_by_those_alone_who_may_be_the_best() {
+    let mut small = small();
+    small.extend(values([("epochs", value::Kind::Integer(1))]));
+    let objective = whetstone("digits", "soft_accuracy", small);
+    let reached = |validation_images, best_value| {
+        let objective = v1::WhetstoneObjective { validation_images, ..objective.clone() };
+        from(&v1::Lease { best_value, ..lease(objective, Values::new()) }, None).0
+    };
+    let first = reached(100, None);
+    let hundredths = first.value * 100.0;
+    assert!((hundredths - hundredths.round()).abs() < 1e-9, "a share of 100 images: {first:?}");
+    for name in ["test_accuracy", "test_soft_accuracy"] {
+        assert!((0.0..=1.0).contains(&first.measurements[name]), "{first:?}");
+    }
+    let tested = |measured: &Measured| measured.measurements.contains_key("test_accuracy");
+    let better = reached(100, Some(first.value - 0.005));
+    assert!(tested(&better));
+    let equal = reached(100, Some(first.value));
+    assert_eq!((tested(&equal), equal.value), (false, first.value), "the earlier one is the best");
+    let without = reached(0, None);
+    assert!(!tested(&without), "the value itself is that on the test images");
+
+    let objective = v1::WhetstoneObjective { validation_images: 640, ..objective };
+    let text = refusal(objective, Values::new());
+    assert!(text.contains("640 of the 640 training images"), "{text}");
 }
 
 #[test]

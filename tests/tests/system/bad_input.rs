@@ -100,6 +100,14 @@ async fn a_bad_study_is_refused_with_the_thing_and_the_way_out() {
         over.dataset = "imagenet".into();
     }
     assert!(refusal(&coordinator, unknown).await.contains("digits, mnist"));
+    let mut spent = whetstone(&[], vec![ordinal("rho", &[0.9])]);
+    if let Some(Over::Whetstone(over)) = &mut spent.objective.as_mut().unwrap().kind {
+        (over.train_images, over.validation_images) = (100, 100);
+    }
+    assert!(refusal(&coordinator, spent).await.contains("leaves none to train on"));
+    let mut rare = space::external("bad", space::eight_switches(), 5);
+    rare.checkpoint_epochs = 10_001;
+    assert!(refusal(&coordinator, rare).await.contains("checkpoint_epochs is 10001"));
     assert_eq!(town.number("select count(*) from study").await, 0);
 }
 

@@ -67,6 +67,34 @@ async fn a_finished_study_can_be_read_in_sql() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_best_trial_is_shown_with_what_it_reached_on_the_test_images() {
+    let town = Town::new().await;
+    let coordinator = town.coordinator().await;
+    coordinator.create(space::external("told", space::eight_switches(), 3)).await;
+    let mut ada = coordinator.hand();
+    for (value, best_before, test) in
+        [(0.5, None, Some(0.25)), (0.75, Some(0.5), Some(0.625)), (0.625, Some(0.75), None)]
+    {
+        let lease = ada.lease().await;
+        assert_eq!(lease.best_value, best_before);
+        let measured: Vec<_> = test.map(|test| ("test_accuracy", test)).into_iter().collect();
+        ada.complete_with(&lease, value, &measured).await.unwrap();
+    }
+    let best: (f64, f64) = sqlx::query_as("select best_value, best_test_accuracy from v1.studies")
+        .fetch_one(&town.pool)
+        .await
+        .unwrap();
+    assert_eq!(best, (0.75, 0.625));
+    let so_far: Vec<(f64, f64, Option<f64>)> = sqlx::query_as(
+        "select value, best_value, test_accuracy from v1.best_so_far order by obs_seq",
+    )
+    .fetch_all(&town.pool)
+    .await
+    .unwrap();
+    assert_eq!(so_far, [(0.5, 0.5, Some(0.25)), (0.75, 0.75, Some(0.625)), (0.625, 0.75, None)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_posterior_is_fitted_again_to_the_last_bit() {
     let town = Town::new().await;
     let coordinator = town.coordinator().await;

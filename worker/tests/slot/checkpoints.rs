@@ -157,7 +157,7 @@ async fn a_drained_slot_stores_the_newest_state_before_it_gives_the_trial_back()
     });
     fake.until(1, leases).await;
     tokio::time::sleep(Duration::from_millis(100)).await;
-    assert_eq!(epochs(&fake), [], "none is due");
+    assert!(epochs(&fake).is_empty(), "none is due");
     work.drain.advance();
     assert_eq!(work.ended().await.unwrap(), Ended::Drained);
     let order = fake.all(|call| match call {
