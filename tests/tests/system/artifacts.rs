@@ -3,7 +3,8 @@
 use proto::v1::{Lease, PutRequest, put_request::Part};
 use sha2::{Digest as _, Sha256};
 use tests::{Coordinator, Hand, Town, hand::in_messages, space};
-use tonic::Code;
+use tokio::{sync::mpsc, task::JoinHandle};
+use tonic::{Code, Status};
 
 /// A state of so many bytes, different for each seed.
 fn state(seed: u8, bytes: usize) -> Vec<u8> {
@@ -145,31 +146,60 @@ async fn a_worker_whose_trial_was_handed_on_stores_nothing() {
     assert_eq!(refused.code(), Code::Aborted, "{refused:?}");
 }
 
+/// An upload whose last chunk is held back.
+struct HeldBack {
+    upload: JoinHandle<Result<bool, Status>>,
+    last: mpsc::Sender<PutRequest>,
+    chunk: PutRequest,
+}
+
+const OPEN: &str = "select count(*) from pg_stat_activity
+                     where datname = current_database() and state = 'idle in transaction'
+                       and query like '%artifacts::append%'";
+
+impl HeldBack {
+    /// Everything but the last chunk is with the coordinator then.
+    async fn begin(town: &Town, hand: &Hand, lease: &Lease) -> Self {
+        let mut messages = in_messages(lease, 2, &state(2, BYTES));
+        let chunk = messages.pop().unwrap();
+        let (last, receiver) = mpsc::channel(messages.len());
+        for message in messages {
+            last.send(message).await.unwrap();
+        }
+        let mut hand = hand.clone();
+        let upload = tokio::spawn(async move { hand.send_as_they_come(receiver).await });
+        town.until(OPEN, 1).await;
+        Self { upload, last, chunk }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_whose_worker_dies_or_falls_silent_leaves_nothing() {
+    let town = Town::new().await;
+    let coordinator = town.coordinator().await;
+    let (mut ada, lease) = at_work(&coordinator, 1).await;
+    let dying = HeldBack::begin(&town, &ada, &lease).await;
+    dying.upload.abort();
+    town.until(OPEN, 0).await;
+    assert_eq!((town.number(ARTIFACTS).await, town.number(CHUNKS).await), (0, 0));
+
+    let silent = HeldBack::begin(&town, &ada, &lease).await;
+    let refused = silent.upload.await.unwrap().unwrap_err();
+    assert_eq!(refused.code(), Code::DeadlineExceeded, "{refused:?}");
+    assert_eq!((town.number(ARTIFACTS).await, town.number(CHUNKS).await), (0, 0));
+    assert!(ada.put(&lease, 2, &state(2, BYTES)).await.unwrap(), "and another try succeeds");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lease_that_is_lost_during_the_upload_stores_nothing() {
     let town = Town::new().await;
     let coordinator = town.coordinator().await;
     let (mut ada, lease) = at_work(&coordinator, 1).await;
-    let messages = in_messages(&lease, 2, &state(2, BYTES));
-    // The last chunk is held back until the trial is somebody else's.
-    let (sender, receiver) = tokio::sync::mpsc::channel(messages.len());
-    let (last, rest) = messages.split_last().unwrap();
-    for message in rest {
-        sender.send(message.clone()).await.unwrap();
-    }
-    let mut uploading = ada.clone();
-    let upload = tokio::spawn(async move { uploading.send_as_they_come(receiver).await });
-    town.until(
-        "select count(*) from pg_stat_activity
-          where datname = current_database() and state = 'idle in transaction'
-            and query like '%artifacts::append%'",
-        1,
-    )
-    .await;
+    let held_back = HeldBack::begin(&town, &ada, &lease).await;
     ada.release(&lease).await.unwrap();
-    sender.send(last.clone()).await.unwrap();
-    drop(sender);
-    let refused = upload.await.unwrap().unwrap_err();
+    held_back.last.send(held_back.chunk).await.unwrap();
+    drop(held_back.last);
+    let refused = held_back.upload.await.unwrap().unwrap_err();
     assert_eq!(refused.code(), Code::Aborted, "{refused:?}");
     assert_eq!((town.number(ARTIFACTS).await, town.number(CHUNKS).await), (0, 0));
 }
