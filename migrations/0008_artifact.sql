@@ -99,7 +99,8 @@ select s.name as study,
        (r.measurements->>'test_soft_accuracy')::float8 as test_soft_accuracy,
        a.resumed_from_epoch,
        c.epoch as checkpoint_epoch,
-       f.bytes as checkpoint_bytes
+       f.bytes as checkpoint_bytes,
+       (r.measurements->>'collapsed')::float8 <> 0 as collapsed
   from public.trial t
   join public.study s using (study_id)
   left join public.result r using (trial_id)
@@ -114,6 +115,7 @@ comment on column v1.trials.test_soft_accuracy is 'The same with activations as 
 comment on column v1.trials.resumed_from_epoch is 'Epochs that the last attempt found trained, in a checkpoint; null if it began afresh.';
 comment on column v1.trials.checkpoint_epoch is 'Epochs trained in the newest stored checkpoint; null without one, as some time after the trial''s end.';
 comment on column v1.trials.checkpoint_bytes is 'Length of that checkpoint in bytes.';
+comment on column v1.trials.collapsed is 'Whether training ended early because nothing would come of it any more; its value counts all the same.';
 
 create or replace view v1.attempts as
 select s.name as study, t.number, a.attempt, a.outcome::text as outcome, w.label as worker,
@@ -150,7 +152,8 @@ select distinct on (s.name, t.number, m.name, m.step)
 comment on view v1.learning_curves is 'One row per trial, name and epoch: the metrics of a trial put together over its attempts, for one that went on from a checkpoint has only its own epochs.';
 comment on column v1.learning_curves.study is 'The study''s name.';
 comment on column v1.learning_curves.number is 'The trial''s number.';
-comment on column v1.learning_curves.name is 'loss, train_accuracy, soft_accuracy, binary_accuracy, sharpness_1 …';
+comment on column v1.metrics.name is 'loss, train_accuracy, soft_accuracy, binary_accuracy, sharpness_1 …, and for each layer such as conv1 dead_conv1, saturated_conv1, flips_conv1, gradient_norm_conv1.';
+comment on column v1.learning_curves.name is 'As in v1.metrics.';
 comment on column v1.learning_curves.step is 'Epoch, from 0.';
 comment on column v1.learning_curves.value is 'The number; always finite.';
 comment on column v1.learning_curves.attempt is 'The last attempt that measured it.';

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 /// Most metrics in one call; the protocol's limit.
 pub const BATCH_MAX: usize = 1_000;
 
-/// Most metrics that wait while the coordinator is away: about eight hundred epochs of a network
+/// Most metrics that wait while the coordinator is away: about three hundred epochs of a network
 /// with five layers. Beyond that the oldest go, because the newest say how the training stands.
 pub const WAITING_MAX: usize = 10_000;
 

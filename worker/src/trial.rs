@@ -7,8 +7,9 @@ use std::time::Instant;
 use proto::v1;
 use proto::v1::{objective, value};
 use recipe::Recipe;
-use tracing::warn;
+use tracing::{info, warn};
 use whetstone::data::{DataError, Dataset};
+use whetstone::health::LayerHealth;
 use whetstone::train::{
     Checkpoint, EpochReport, Options, Outcome, State, TrainError, Trained, Watch, train,
 };
@@ -60,6 +61,9 @@ pub fn evaluate(
     let training = Training { recipe: &recipe, dataset: &dataset, seed: lease.seed, halt };
     let trained = training.run(progress, checkpoints).map_err(train_failure)?;
     let train_seconds = begun_at.elapsed().as_secs_f64();
+    if let Some(reason) = &trained.outcome.collapsed {
+        info!(reason, "the training came to nothing and ends early, with the value that it has");
+    }
     let mut measured = measured(&trained.outcome, metric, train_seconds);
     // The test images are looked at by those alone who may end as the best, or they would choose.
     let may_be_best = lease.best_value.is_none_or(|best| measured.value > best);
@@ -234,7 +238,9 @@ fn tell_epoch(epoch: &EpochReport, progress: &Progress) {
         ("sharpness_mean", mean),
     ];
     let by_layer = layers.iter().map(String::as_str).zip(sharpness);
-    progress.step(epoch.epoch, done, whole.into_iter().chain(by_layer));
+    let health: Vec<_> = epoch.layers.iter().flat_map(LayerHealth::metrics).collect();
+    let health = health.iter().map(|(name, x)| (name.as_str(), *x));
+    progress.step(epoch.epoch, done, whole.into_iter().chain(by_layer).chain(health));
 }
 
 fn measured(outcome: &Outcome, metric: Metric, train_seconds: f64) -> Measured {
@@ -246,6 +252,7 @@ fn measured(outcome: &Outcome, metric: Metric, train_seconds: f64) -> Measured {
         ("soft_accuracy", outcome.soft_accuracy),
         ("binary_accuracy", outcome.binary_accuracy),
         ("sharpening_finished", f64::from(u8::from(outcome.sharpening_finished))),
+        ("collapsed", f64::from(u8::from(outcome.collapsed.is_some()))),
         ("epochs", f64::from(outcome.epochs)),
         ("train_seconds", train_seconds),
         ("parameters", outcome.parameters as f64),

@@ -83,7 +83,7 @@ async fn a_trial_learns_and_tells_every_epoch() {
     let of = |name| measured.measurements[name];
     assert_eq!(measured.value, of("binary_accuracy"));
     assert!(measured.value > 0.3, "three times chance: {measured:?}");
-    assert_eq!(of("sharpening_finished"), 1.0);
+    assert_eq!((of("sharpening_finished"), of("collapsed")), (1.0, 0.0));
     assert_eq!(of("soft_accuracy"), of("binary_accuracy"), "nothing is soft any more");
     assert!(of("train_seconds") > 0.0 && of("parameters") > 0.0 && of("multiply_adds") > 0.0);
 
@@ -98,9 +98,10 @@ async fn a_trial_learns_and_tells_every_epoch() {
         .collect();
     assert_eq!(last["binary_accuracy"], measured.value);
     assert_eq!((last["sharpness_mean"], last["sharpness_1"], last["sharpness_5"]), (1.0, 1.0, 1.0));
-    for name in ["loss", "train_accuracy", "soft_accuracy", "learning_rate"] {
+    let health = ["dead_conv1", "saturated_conv3", "gradient_norm_output"];
+    for name in ["loss", "train_accuracy", "soft_accuracy", "learning_rate"].iter().chain(&health) {
         assert!(last.contains_key(name), "{name}");
-        assert_eq!(told.iter().filter(|metric| metric.name == name).count(), 12);
+        assert_eq!(told.iter().filter(|metric| metric.name == *name).count(), 12);
     }
 }
 
@@ -180,7 +181,7 @@ fn the_test_images_are_looked_at_by_those_alone_who_may_be_the_best() {
 
     let objective = v1::WhetstoneObjective { validation_images: 640, ..objective };
     let text = refusal(objective, Values::new());
-    assert!(text.contains("640 of the 640 training images"), "{text}");
+    assert!(text.contains("640 validation images cannot be held out of the 640"), "{text}");
 }
 
 #[test]
