@@ -3,16 +3,25 @@
 
 use std::time::Instant;
 
+/// The middle of some values, of an even number the upper of the two.
+///
+/// # Panics
+///
+/// If there are none.
+pub fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
 /// Median seconds of `rounds` runs, after one that warms up.
 pub fn median_seconds(rounds: usize, mut run: impl FnMut()) -> f64 {
     run();
-    let mut seconds: Vec<f64> = (0..rounds)
+    let seconds = (0..rounds)
         .map(|_| {
             let begun = Instant::now();
             run();
             begun.elapsed().as_secs_f64()
         })
         .collect();
-    seconds.sort_by(f64::total_cmp);
-    seconds[rounds / 2]
+    median(seconds)
 }

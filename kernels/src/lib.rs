@@ -10,10 +10,11 @@
 //! | [`convolution`] | a convolution's forward pass and gradients; the dense layer is its smallest case |
 //! | `correlate`, `weight_gradient` | the loops around tiles |
 //! | `axis` | which inputs an output sees along one axis |
-//! | [`tile`] | the innermost loop, with the crate's only `unsafe` |
+//! | [`tile`] | the innermost loop, with all `unsafe` but a call of the C library |
 //! | `panels`, `patches` | copies of matrices and images in the order that tiles read |
 //! | [`level`] | which vector instructions |
 //! | [`number`] | `f32` and `f64` |
+//! | [`memory`] | what a training asks of the allocator |
 //!
 //! # Threads
 //!
@@ -24,6 +25,7 @@ mod axis;
 pub mod convolution;
 mod correlate;
 pub mod level;
+pub mod memory;
 pub mod number;
 mod panels;
 mod patches;
