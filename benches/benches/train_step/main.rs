@@ -39,9 +39,9 @@ struct Arguments {
     /// Times that each part is run by either side.
     #[arg(long, default_value_t = 7)]
     rounds: usize,
-    /// Only whole steps.
+    /// Only this part: step, conv1, norm1, … dense.
     #[arg(long)]
-    whole: bool,
+    part: Option<String>,
     /// What `cargo bench` adds.
     #[arg(long, hide = true)]
     bench: bool,
@@ -75,7 +75,9 @@ fn main() -> anyhow::Result<()> {
         if arguments.network.as_deref().is_some_and(|wanted| wanted != name) {
             continue;
         }
-        for part in Part::all().filter(|part| !arguments.whole || *part == Part::Step) {
+        for part in Part::all()
+            .filter(|part| arguments.part.as_ref().is_none_or(|wanted| *wanted == part.to_string()))
+        {
             let measured = measure(&pool, &sizes, part, &mut torch, arguments.rounds)?;
             let flop = part.flop(&sizes, BATCH);
             print_row(&format!("{name} {part}"), &measured, flop, peak);
