@@ -15,11 +15,11 @@ pub(crate) fn gather<N: Number>(
 ) {
     let patch = rows.taps.len() * columns.taps.len() * channels;
     patches.fill(N::ZERO);
+    let taps: Vec<_> = (0..columns.positions).map(|x| columns.taps_at(x)).collect();
     for y in 0..rows.positions {
         for row_tap in rows.taps_at(y) {
             let row = rows.input(y, rows.taps[row_tap]) * columns.inputs;
-            for x in 0..columns.positions {
-                let taps = columns.taps_at(x);
+            for (x, taps) in taps.iter().enumerate() {
                 if taps.is_empty() {
                     continue;
                 }

@@ -9,6 +9,7 @@
 
 pub mod file;
 mod layer;
+mod pass;
 mod plan;
 
 pub use layer::Layer;
@@ -19,7 +20,8 @@ use crate::archive::Archive;
 use crate::ops::curve::Curve;
 use crate::seed::{Purpose, Stream, stream};
 use crate::sharpen::Sharpness;
-use crate::softmax_decode::{Key, KeyError};
+use crate::softmax_decode::{Key, KeyError, cross_entropy, cross_entropy_gradient};
+use candle_core::backprop::GradStore;
 use candle_core::{Tensor, Var};
 use recipe::{Activation, Recipe};
 use std::sync::Arc;
@@ -36,6 +38,17 @@ pub enum NetworkError {
     /// Tensors could not be made.
     #[error("the network's weights could not be made")]
     Tensor(#[from] candle_core::Error),
+}
+
+/// What one step's forward and backward pass give.
+#[derive(Debug)]
+pub struct Gradients {
+    /// The outputs, `(images, neurons)`.
+    pub output: Tensor,
+    /// The mean cross-entropy, in nats.
+    pub loss: f64,
+    /// The gradient by each variable; those below a step have none.
+    pub by_variable: GradStore,
 }
 
 /// Weights, moving statistics and key of one network.
@@ -135,8 +148,53 @@ impl Network {
         assert_eq!(curves.len(), self.layers.len());
         let mut x = images.clone();
         for (layer, curve) in self.layers.iter_mut().zip(curves) {
-            x = layer.train_forward(&x, *curve, noise)?;
+            (x, _) = layer.pass(&x, *curve, noise)?;
         }
         Ok(x)
+    }
+
+    /// One step's forward and backward pass: what [`Network::train_forward`], the loss and candle's
+    /// own backward pass give, bit for bit and sooner.
+    ///
+    /// # Errors
+    ///
+    /// If the images are not of the planned size, or the labels do not fit.
+    ///
+    /// # Panics
+    ///
+    /// If there is not one curve a layer.
+    pub fn gradients(
+        &mut self,
+        images: &Tensor,
+        labels: &[u32],
+        curves: &[Curve],
+        noise: &mut Stream,
+    ) -> candle_core::Result<Gradients> {
+        assert_eq!(curves.len(), self.layers.len());
+        let mut passes = Vec::with_capacity(self.layers.len());
+        let mut x = images.clone();
+        for (layer, curve) in self.layers.iter_mut().zip(curves) {
+            let (y, pass) = layer.pass(&x, *curve, noise)?;
+            if curve.is_step() {
+                // No gradient comes this far, so nothing from here down need be kept.
+                passes.iter_mut().for_each(|pass| *pass = None);
+                passes.push(None);
+            } else {
+                passes.push(Some(pass));
+            }
+            x = y.detach();
+        }
+        let loss = f64::from(cross_entropy(&x, &self.key, labels)?.to_scalar::<f32>()?);
+        let mut gradients = Gradients { output: x, loss, by_variable: GradStore::default() };
+        let mut dy = cross_entropy_gradient(&gradients.output, &self.key, labels)?;
+        for (index, (layer, pass)) in self.layers.iter().zip(passes).enumerate().rev() {
+            let Some(pass) = pass else { break };
+            let want_dx = index > 0 && !curves[index - 1].is_step();
+            match pass.gradients(layer, &dy, want_dx, &mut gradients.by_variable)? {
+                Some(dx) => dy = dx,
+                None => break,
+            }
+        }
+        Ok(gradients)
     }
 }

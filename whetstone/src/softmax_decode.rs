@@ -17,7 +17,7 @@ mod key;
 mod loss;
 
 pub use key::{Key, KeyError};
-pub use loss::{clipped_cross_entropy, cross_entropy};
+pub use loss::{clipped_cross_entropy, cross_entropy, cross_entropy_gradient};
 
 use crate::ops::real::Real;
 

@@ -248,3 +248,72 @@ fn noise_acts_in_training_only_and_without_a_location_not_at_all() {
     let measure = || evaluate(&network, &data, &data.test, &[Sharpness::SOFT; 5]).unwrap();
     assert_eq!(measure(), measure());
 }
+
+/// A step's gradients by the chain are those of candle's graph, bit for bit.
+#[test]
+fn gradients_of_a_step_are_those_of_candles_graph() {
+    use recipe::Downsampling;
+    let images = load("digits", None, Limits { train: Some(24), test: Some(10) });
+    let digits = images.unwrap();
+    let (mut pixels, mut labels) = (Vec::new(), Vec::new());
+    digits.train.gather(&(0..24).collect::<Vec<_>>(), &mut pixels, &mut labels);
+    let images = Tensor::from_slice(&pixels, (24, 8, 8, 1), &Device::Cpu).unwrap();
+    let plain = Recipe {
+        conv1_features: 5,
+        conv2_features: 7,
+        conv3_features: 6,
+        dense_units: 9,
+        noise_std: 0.3,
+        ..Recipe::default()
+    };
+    let stride = Recipe { downsampling: Downsampling::Stride, dense_layers: 2, ..plain.clone() };
+    let noisy = |noise_location| Recipe { noise_location, ..plain.clone() };
+    let bare = Recipe { norm_center: false, norm_scale: false, ..plain.clone() };
+    let recipes = [
+        plain.clone(),
+        stride,
+        bare,
+        noisy(NoiseLocation::AfterDense),
+        noisy(NoiseLocation::AfterDenseNorm),
+        noisy(NoiseLocation::AfterDenseActivation),
+    ];
+    for recipe in recipes {
+        // Soft, partly hard, and hard above a soft layer.
+        for hard in [vec![], vec![0, 1], vec![3]] {
+            let plan = Plan::new(&recipe, Extent { height: 8, width: 8, channels: 1 }, 10).unwrap();
+            let [mut chain, mut graph] =
+                [(), ()].map(|()| Network::new(&plan, &recipe, 7).unwrap());
+            let mut sharpness = vec![Sharpness::SOFT; chain.layers.len()];
+            hard.iter().for_each(|layer| sharpness[*layer] = Sharpness::HARD);
+            let curves = chain.curves(&sharpness);
+            let noise = || stream(3, Purpose::Noise, 0);
+            let ours = chain.gradients(&images, &labels, &curves, &mut noise()).unwrap();
+            let output = graph.train_forward(&images, &curves, &mut noise()).unwrap();
+            let loss = cross_entropy(&output, &graph.key, &labels).unwrap();
+            assert_eq!(ours.loss, f64::from(loss.to_scalar::<f32>().unwrap()));
+            let theirs = loss.backward().unwrap();
+            let mut with_gradient = 0;
+            for (a, b) in chain.variables().iter().zip(graph.variables()) {
+                let flat = |store: &candle_core::backprop::GradStore, var: &candle_core::Var| {
+                    let gradient = store.get(var.as_tensor());
+                    gradient.map(|g| g.flatten_all().unwrap().to_vec1::<f32>().unwrap())
+                };
+                let (ours, theirs) = (flat(&ours.by_variable, a), flat(&theirs, &b));
+                with_gradient += usize::from(ours.is_some());
+                match (ours, theirs) {
+                    // Parted from its norm, noise leaves candle another order of the same sums.
+                    (Some(ours), Some(theirs))
+                        if recipe.noise_location == NoiseLocation::AfterDenseNorm =>
+                    {
+                        let scale = theirs.iter().fold(1e-3f32, |most, g| most.max(g.abs()));
+                        for (a, b) in ours.iter().zip(theirs) {
+                            assert!((a - b).abs() < 2e-5 * scale, "{a} {b} of {scale}");
+                        }
+                    }
+                    (ours, theirs) => assert_eq!(ours, theirs, "{recipe:?} {hard:?}"),
+                }
+            }
+            assert!(with_gradient > 0);
+        }
+    }
+}

@@ -11,7 +11,6 @@ use whetstone::ops::statistics::Statistics;
 use whetstone::optim::Optimizer;
 use whetstone::seed::{Purpose, stream};
 use whetstone::sharpen::Sharpness;
-use whetstone::softmax_decode::cross_entropy;
 
 use crate::network::Sizes;
 
@@ -121,8 +120,7 @@ fn step(sizes: &Sizes, plan: &Plan, batch: usize) -> Result<Run> {
     let curves = network.curves(&vec![Sharpness::SOFT; network.layers.len()]);
     let mut draws = stream(1, Purpose::Noise, 1);
     Ok(Box::new(move || {
-        let output = network.train_forward(&images, &curves, &mut draws)?;
-        let loss = cross_entropy(&output, &network.key, &labels)?;
-        optimizer.step(&loss.backward()?)
+        let gradients = network.gradients(&images, &labels, &curves, &mut draws)?;
+        optimizer.step(&gradients.by_variable)
     }))
 }

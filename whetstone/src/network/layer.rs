@@ -1,12 +1,13 @@
 //! One sharpenable layer with its weights and moving statistics.
 
+use super::pass::{Behind, Parted, Pass, bend};
 use super::plan::{LayerPlan, Noise, Site};
 use crate::archive::{Archive, ArchiveError};
 use crate::ops::conv2d::{conv2d_same, linear};
 use crate::ops::curve::Curve;
 use crate::ops::real::with_values;
 use crate::ops::sharpened_norm::{Pool, SharpenedNorm};
-use crate::ops::statistics::{Moving, Origin, Statistics};
+use crate::ops::statistics::{Moving, Statistics};
 use crate::seed::{Stream, glorot_uniform};
 use candle_core::{D, DType, Device, Result, Tensor, Var};
 use recipe::Recipe;
@@ -164,12 +165,15 @@ impl Layer {
         self.sharpen(&linear.detach(), self.moving.statistics().clone(), curve)
     }
 
-    pub(super) fn train_forward(
+    /// One layer of a training step: its output, and what [`Pass::gradients`] needs of it.
+    ///
+    /// Everything it does with the layer's variables is in candle's graph.
+    pub(super) fn pass(
         &mut self,
         x: &Tensor,
         curve: Curve,
         noise: &mut Stream,
-    ) -> Result<Tensor> {
+    ) -> Result<(Tensor, Pass)> {
         let mut linear = self.map(x, self.weights.as_tensor())?;
         let site = self.noise.map(|noise| noise.site);
         if site == Some(Site::Linear) {
@@ -177,14 +181,23 @@ impl Layer {
         }
         let batch = Statistics::of_batch(&linear)?;
         self.moving.absorb(&batch);
-        match site {
-            Some(Site::Norm) => {
-                let disturbed = self.disturbed(&self.normalise(&linear)?, noise)?;
-                self.bend(&disturbed, curve)
-            }
-            Some(Site::Activation) => self.disturbed(&self.sharpen(&linear, batch, curve)?, noise),
-            Some(Site::Linear) | None => self.sharpen(&linear, batch, curve),
+        if site == Some(Site::Norm) {
+            let parted = self.normalise(&linear)?;
+            let (gamma, beta) = self.learned();
+            let z = parted.normalised.broadcast_mul(gamma)?.broadcast_add(beta)?;
+            let disturbed = self.disturbed(&z, noise)?;
+            let bend = bend(disturbed.dim(D::Minus1)?, curve);
+            let y = bend.clone().apply(&disturbed, &self.ones, &self.zeros)?;
+            let behind = Behind::Parted { parted, disturbed, bend };
+            return Ok((y, Pass { x: x.clone(), linear, behind }));
         }
+        let norm = self.norm(batch, curve);
+        let (gamma, beta) = self.learned();
+        let mut y = norm.clone().apply(&linear, gamma, beta)?;
+        if site == Some(Site::Activation) {
+            y = self.disturbed(&y, noise)?;
+        }
+        Ok((y, Pass { x: x.clone(), linear, behind: Behind::Norm(norm) }))
     }
 
     /// With fresh noise on every value.
@@ -197,23 +210,10 @@ impl Layer {
 
     /// The norm alone, by the batch's own statistics: noise behind it parts what
     /// [`SharpenedNorm`] does in one. Only for `(rows, features)`, where it costs next to nothing.
-    fn normalise(&self, linear: &Tensor) -> Result<Tensor> {
+    fn normalise(&self, linear: &Tensor) -> Result<Parted> {
         let centred = linear.broadcast_sub(&linear.mean_keepdim(0)?)?;
         let deviation = (centred.sqr()?.mean_keepdim(0)? + self.epsilon)?.sqrt()?;
-        let (gamma, beta) = self.learned();
-        centred.broadcast_div(&deviation)?.broadcast_mul(gamma)?.broadcast_add(beta)
-    }
-
-    /// The activation alone: a norm by mean 0 and variance 1.
-    fn bend(&self, normalised: &Tensor, curve: Curve) -> Result<Tensor> {
-        let features = normalised.dim(D::Minus1)?;
-        let (mean, variance) = (vec![0.0; features], vec![1.0; features]);
-        let statistics = Statistics { mean, variance, origin: Origin::Moving };
-        SharpenedNorm { statistics, epsilon: 0.0, pool: Pool::None, curve }.apply(
-            normalised,
-            &self.ones,
-            &self.zeros,
-        )
+        Ok(Parted { normalised: centred.broadcast_div(&deviation)?, deviation })
     }
 
     fn map(&self, x: &Tensor, weights: &Tensor) -> Result<Tensor> {
@@ -225,12 +225,15 @@ impl Layer {
 
     fn sharpen(&self, linear: &Tensor, statistics: Statistics, curve: Curve) -> Result<Tensor> {
         let (gamma, beta) = self.learned();
+        self.norm(statistics, curve).apply(linear, gamma, beta)
+    }
+
+    fn norm(&self, statistics: Statistics, curve: Curve) -> SharpenedNorm {
         SharpenedNorm { statistics, epsilon: self.epsilon, pool: self.pool, curve }
-            .apply(linear, gamma, beta)
     }
 
     /// Gamma and beta, or the ones and zeros that stand in for them.
-    fn learned(&self) -> (&Tensor, &Tensor) {
+    pub(super) fn learned(&self) -> (&Tensor, &Tensor) {
         (
             self.gamma.as_ref().map_or(&self.ones, |gamma| gamma.as_tensor()),
             self.beta.as_ref().map_or(&self.zeros, |beta| beta.as_tensor()),

@@ -39,6 +39,41 @@ pub fn linear(x: &Tensor, w: &Tensor) -> Result<Tensor> {
     conv2d_same(&x.reshape((rows, 1, 1, inputs))?, &w, 1)?.reshape((rows, outputs))
 }
 
+/// The gradients of [`conv2d_same`] by `x`, if that is wanted, and by `w`, from the gradient by its
+/// result.
+///
+/// # Errors
+///
+/// As [`conv2d_same`].
+pub fn conv2d_gradients(
+    x: &Tensor,
+    w: &Tensor,
+    stride: usize,
+    dy: &Tensor,
+    want_dx: bool,
+) -> Result<(Option<Tensor>, Tensor)> {
+    let (dx, dw) = Conv2dSame { stride }.gradients(x, w, dy, [want_dx, true])?;
+    Ok((dx, dw.expect("the gradient by the weights, because it was asked for")))
+}
+
+/// The gradients of [`linear`] likewise.
+///
+/// # Errors
+///
+/// As [`conv2d_same`].
+pub fn linear_gradients(
+    x: &Tensor,
+    w: &Tensor,
+    dy: &Tensor,
+    want_dx: bool,
+) -> Result<(Option<Tensor>, Tensor)> {
+    let ((rows, inputs), outputs) = (x.dims2()?, w.dim(1)?);
+    let (x4, w4) = (x.reshape((rows, 1, 1, inputs))?, w.reshape((1, 1, inputs, outputs))?);
+    let dy = dy.reshape((rows, 1, 1, outputs))?;
+    let (dx, dw) = conv2d_gradients(&x4, &w4, 1, &dy, want_dx)?;
+    Ok((dx.map(|dx| dx.reshape(x.shape())).transpose()?, dw.reshape(w.shape())?))
+}
+
 /// The candle face of a convolution.
 struct Conv2dSame {
     stride: usize,
@@ -74,11 +109,25 @@ impl Conv2dSame {
         Ok((R::to_cpu_storage_owned(y), shape.into()))
     }
 
+    fn gradients(
+        &self,
+        x: &Tensor,
+        w: &Tensor,
+        dy: &Tensor,
+        wanted: [bool; 2],
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        match x.dtype() {
+            DType::F64 => self.backward::<f64>(x, w, dy, wanted),
+            _ => self.backward::<f32>(x, w, dy, wanted),
+        }
+    }
+
     fn backward<R: Real>(
         &self,
         x: &Tensor,
         w: &Tensor,
         dy: &Tensor,
+        [want_dx, want_dw]: [bool; 2],
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let sizes = self.sizes(x.shape(), w.shape())?;
         let dy = dy.contiguous()?;
@@ -97,10 +146,7 @@ impl Conv2dSame {
             })
         };
         with_values::<R, _>(&dy, |dy| {
-            Ok((
-                x.track_op().then(|| dx(dy)).transpose()?,
-                w.track_op().then(|| dw(dy)).transpose()?,
-            ))
+            Ok((want_dx.then(|| dx(dy)).transpose()?, want_dw.then(|| dw(dy)).transpose()?))
         })
     }
 }
@@ -131,9 +177,6 @@ impl CustomOp2 for Conv2dSame {
         _: &Tensor,
         dy: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        match x.dtype() {
-            DType::F64 => self.backward::<f64>(x, w, dy),
-            _ => self.backward::<f32>(x, w, dy),
-        }
+        self.gradients(x, w, dy, [x.track_op(), w.track_op()])
     }
 }

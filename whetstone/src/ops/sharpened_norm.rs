@@ -65,6 +65,29 @@ impl SharpenedNorm {
         }
     }
 
+    /// The gradients by `x`, `gamma` and `beta`, from the gradient by the result of
+    /// [`SharpenedNorm::apply`]; nothing if the activation is a step.
+    ///
+    /// # Errors
+    ///
+    /// As [`SharpenedNorm::apply`].
+    pub fn gradients(
+        &self,
+        x: &Tensor,
+        gamma: &Tensor,
+        beta: &Tensor,
+        dy: &Tensor,
+    ) -> Result<Option<[Tensor; 3]>> {
+        if self.curve.is_step() {
+            return Ok(None);
+        }
+        let gradients = match x.dtype() {
+            DType::F64 => self.backward::<f64>([x, gamma, beta], dy),
+            _ => self.backward::<f32>([x, gamma, beta], dy),
+        };
+        gradients.map(Some)
+    }
+
     fn forward<R: Real>(
         &self,
         x: (&CpuStorage, &Layout),
@@ -87,7 +110,7 @@ impl SharpenedNorm {
         &self,
         [x, gamma, beta]: [&Tensor; 3],
         dy: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+    ) -> Result<[Tensor; 3]> {
         let grid = Grid::of(x.shape(), self.pool)?;
         let dy = dy.contiguous()?;
         let map = with_values::<R, _>(gamma, |gamma| {
@@ -111,16 +134,11 @@ impl SharpenedNorm {
                 })
             })
         })?;
-        let tensor = |values: Vec<R>, like: &Tensor| {
-            like.track_op()
-                .then(|| Tensor::from_vec(values, like.shape(), like.device()))
-                .transpose()
-        };
-        Ok((
-            tensor(gradients.x, x)?,
-            tensor(gradients.gamma, gamma)?,
-            tensor(gradients.beta, beta)?,
-        ))
+        Ok([
+            Tensor::from_vec(gradients.x, x.shape(), x.device())?,
+            Tensor::from_vec(gradients.gamma, gamma.shape(), gamma.device())?,
+            Tensor::from_vec(gradients.beta, beta.shape(), beta.device())?,
+        ])
     }
 }
 
@@ -154,9 +172,11 @@ impl CustomOp3 for SharpenedNorm {
         _: &Tensor,
         dy: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        match x.dtype() {
-            DType::F64 => self.backward::<f64>([x, gamma, beta], dy),
-            _ => self.backward::<f32>([x, gamma, beta], dy),
-        }
+        let Some([dx, dgamma, dbeta]) = self.gradients(x, gamma, beta, dy)? else {
+            return Ok((None, None, None));
+        };
+        // Whoever does not depend on a variable has no use for its gradient.
+        let wanted = |like: &Tensor, gradient| like.track_op().then_some(gradient);
+        Ok((wanted(x, dx), wanted(gamma, dgamma), wanted(beta, dbeta)))
     }
 }

@@ -20,6 +20,17 @@ pub fn cross_entropy(x: &Tensor, key: &Arc<Key>, labels: &[u32]) -> Result<Tenso
     apply(x, key, labels, Form::Stable)
 }
 
+/// The gradient of [`cross_entropy`] by `x`, of its shape.
+///
+/// # Errors
+///
+/// As [`cross_entropy`].
+pub fn cross_entropy_gradient(x: &Tensor, key: &Arc<Key>, labels: &[u32]) -> Result<Tensor> {
+    let op = checked(x, key, labels, Form::Stable)?;
+    let one = Tensor::ones((), x.dtype(), x.device())?;
+    Ok(op.bwd(x, &one, &one)?.expect("a gradient, because this operation always has one"))
+}
+
 /// The same as Keras 2 computes it: probabilities are clipped to 1e-7 … 1 − 1e-7 first.
 ///
 /// A sample whose label has less than 1e-7 then has no gradient at all: with five or more neurons
@@ -33,6 +44,10 @@ pub fn clipped_cross_entropy(x: &Tensor, key: &Arc<Key>, labels: &[u32]) -> Resu
 }
 
 fn apply(x: &Tensor, key: &Arc<Key>, labels: &[u32], form: Form) -> Result<Tensor> {
+    x.apply_op1(checked(x, key, labels, form)?)
+}
+
+fn checked(x: &Tensor, key: &Arc<Key>, labels: &[u32], form: Form) -> Result<CrossEntropy> {
     let (images, width) = x.dims2()?;
     if images == 0 || labels.len() != images || width != key.width() {
         bail!(
@@ -44,7 +59,7 @@ fn apply(x: &Tensor, key: &Arc<Key>, labels: &[u32], form: Form) -> Result<Tenso
     if let Some(label) = labels.iter().find(|label| **label as usize >= key.classes()) {
         bail!("label {label} is none of the {} classes", key.classes());
     }
-    x.apply_op1(CrossEntropy { key: Arc::clone(key), labels: labels.to_vec(), form })
+    Ok(CrossEntropy { key: Arc::clone(key), labels: labels.to_vec(), form })
 }
 
 #[derive(Clone, Copy)]

@@ -7,12 +7,12 @@ use super::stop::Stop;
 use crate::data::{Augment, Dataset, batches_per_epoch, shuffled};
 use crate::evaluate::{Accuracy, evaluate, evaluate_first};
 use crate::health::{GradientNorms, Spikes, health};
-use crate::network::{Extent, Network, NetworkError, Plan};
+use crate::network::{Extent, Gradients, Network, NetworkError, Plan};
 use crate::ops::real::with_values;
 use crate::optim::Optimizer;
 use crate::seed::{Purpose, stream};
 use crate::sharpen::{Chosen, Sharpener, Sharpness};
-use crate::softmax_decode::{correct, cross_entropy};
+use crate::softmax_decode::correct;
 use candle_core::{Device, Tensor};
 use recipe::Recipe;
 
@@ -143,17 +143,15 @@ impl<'a> Training<'a> {
             let images = Tensor::from_slice(&pixels, shape, &Device::Cpu)?;
             let curves = network.curves(&sharpener.sharpness());
             let mut noise = stream(*seed, Purpose::Noise, update);
-            let output = network.train_forward(&images, &curves, &mut noise)?;
-            let loss = cross_entropy(&output, &network.key, &labels)?;
-            let value = f64::from(loss.to_scalar::<f32>()?);
-            if !value.is_finite() {
+            let Gradients { output, loss, by_variable } =
+                network.gradients(&images, &labels, &curves, &mut noise)?;
+            if !loss.is_finite() {
                 return Err(TrainError::Diverged { epoch, batch });
             }
-            sums.loss += value * labels.len() as f64;
+            sums.loss += loss * labels.len() as f64;
             sums.hits += with_values::<f32, _>(&output, |x| Ok(correct(&network.key, x, &labels)))?;
-            let gradients = loss.backward()?;
-            sums.norms.add(network, &gradients)?;
-            optimizer.step(&gradients)?;
+            sums.norms.add(network, &by_variable)?;
+            optimizer.step(&by_variable)?;
             sharpener.after_batch();
         }
         Ok(sums)
