@@ -59,7 +59,7 @@ impl Axis {
                 // Output o sees input i by the tap i − o · stride + margin.
                 let taps = (0..side)
                     .rev()
-                    .filter(|cell| (first + margin + stride * side - cell) % stride == 0);
+                    .filter(|cell| (first + margin + stride * side - cell).is_multiple_of(stride));
                 let taps = taps.map(|cell| Tap {
                     cell,
                     offset: (first as isize + margin as isize - cell as isize) / stride as isize,
