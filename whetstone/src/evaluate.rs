@@ -6,10 +6,9 @@
 use crate::data::{Dataset, Split};
 use crate::network::Network;
 use crate::ops::curve::Curve;
-use crate::ops::real::with_values;
 use crate::sharpen::Sharpness;
-use crate::softmax_decode::correct;
-use candle_core::{Device, Result, Tensor};
+use crate::softmax_decode::hits;
+use candle_core::{Result, Tensor};
 
 /// Shares of images that are decoded as their label, in [0, 1].
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -72,21 +71,21 @@ pub(crate) fn evaluate_first(
 ) -> Result<Accuracy> {
     let soft = network.curves(sharpness);
     let binary = network.curves(&vec![Sharpness::HARD; sharpness.len()]);
-    let mut hits = [0; 2];
+    let mut counts = [0; 2];
     let all: Vec<usize> = (0..split.len().min(most)).collect();
     let (mut images, mut labels) = (Vec::new(), Vec::new());
     for chosen in all.chunks(IMAGES_AT_ONCE) {
         split.gather(chosen, &mut images, &mut labels);
         let shape = (labels.len(), dataset.height, dataset.width, dataset.channels);
-        let x = Tensor::from_slice(&images, shape, &Device::Cpu)?;
+        let x = Tensor::from_slice(&images, shape, network.device())?;
         let see = &mut |layer, outputs: &Tensor| observer.see(layer, chosen[0], outputs);
         let outputs = forward(network, x, &soft, &binary, see)?;
-        for (hits, output) in hits.iter_mut().zip(outputs.both()) {
-            *hits += with_values::<f32, _>(output, |x| Ok(correct(&network.key, x, &labels)))?;
+        for (counted, output) in counts.iter_mut().zip(outputs.both()) {
+            *counted += hits(&network.key, output, &labels)?;
         }
     }
     let share = |hits: usize| hits as f64 / all.len().max(1) as f64;
-    Ok(Accuracy { soft: share(hits[0]), binary: share(hits[1]) })
+    Ok(Accuracy { soft: share(counts[0]), binary: share(counts[1]) })
 }
 
 /// What flows through the soft and the hardened network: the same until they first differ.

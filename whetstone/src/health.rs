@@ -155,11 +155,20 @@ impl GradientNorms {
         self.batches += 1;
         for (sum, layer) in self.sums.iter_mut().zip(&network.layers) {
             if let Some(gradient) = gradients.get(&layer.weights) {
-                *sum += with_values::<f32, _>(&gradient.contiguous()?, |g| Ok(length(g)))?;
+                *sum += length_of(&gradient.contiguous()?)?;
             }
         }
         Ok(())
     }
+}
+
+/// The Euclidean length of a gradient, found where it lies: it may be large.
+fn length_of(gradient: &Tensor) -> Result<f64> {
+    #[cfg(feature = "cuda")]
+    if gradient.device().is_cuda() {
+        return crate::ops::cuda::tensors::length(gradient);
+    }
+    with_values::<f32, _>(gradient, |gradient| Ok(length(gradient)))
 }
 
 /// The Euclidean length, summed in several strands so that the processor can add them at once.

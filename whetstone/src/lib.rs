@@ -47,16 +47,19 @@
 //! | [`ops`] | convolution, and norm, pool and activation in one, with their gradients |
 //! | [`merge`](mod@merge) | folding norms away, and the thresholds that remain |
 //! | [`data`] | labelled images: read, held out, shifted and mirrored |
+//! | [`device`] | the processor, or a GPU |
 //! | [`seed`] | random streams |
 //! | `archive` | named arrays as safetensors, for checkpoints and networks |
 //!
 //! # Where the time goes
 //!
 //! candle keeps the graph; the operations are this crate's own. Each runs on the calling thread
-//! only: one core trains one network, and a machine of many cores as many networks.
+//! only: one core trains one network, and a machine of many cores as many networks. With the feature
+//! `cuda` they run on NVIDIA GPUs too ([`ops::cuda`]).
 
 mod archive;
 pub mod data;
+pub mod device;
 pub mod evaluate;
 pub mod health;
 pub mod merge;

@@ -22,7 +22,7 @@ use crate::seed::{Purpose, Stream, stream};
 use crate::sharpen::Sharpness;
 use crate::softmax_decode::{Key, KeyError, cross_entropy, cross_entropy_gradient};
 use candle_core::backprop::GradStore;
-use candle_core::{Tensor, Var};
+use candle_core::{Device, Tensor, Var};
 use recipe::{Activation, Recipe};
 use std::sync::Arc;
 
@@ -70,7 +70,8 @@ pub struct Network {
 }
 
 impl Network {
-    /// A fresh network: Glorot-uniform weights, a random key with disjoint neurons for the classes.
+    /// A fresh network on the processor: Glorot-uniform weights, a random key with disjoint neurons
+    /// for the classes.
     ///
     /// Two calls with the same arguments give the same bits.
     ///
@@ -78,9 +79,23 @@ impl Network {
     ///
     /// [`NetworkError::Key`] if the plan has fewer output neurons than classes.
     pub fn new(plan: &Plan, recipe: &Recipe, seed: u64) -> Result<Self, NetworkError> {
+        Self::on(&Device::Cpu, plan, recipe, seed)
+    }
+
+    /// The same network on a device, of the same bits.
+    ///
+    /// # Errors
+    ///
+    /// As [`Network::new`], and if the device has no memory for it.
+    pub fn on(
+        device: &Device,
+        plan: &Plan,
+        recipe: &Recipe,
+        seed: u64,
+    ) -> Result<Self, NetworkError> {
         let key = Key::disjoint(plan.classes, plan.width(), &mut stream(seed, Purpose::Key, 0))?;
         let layers = plan.layers.iter().enumerate().map(|(index, layer)| {
-            Layer::new(layer, recipe, &mut stream(seed, Purpose::Weights, index as u64))
+            Layer::new(layer, recipe, &mut stream(seed, Purpose::Weights, index as u64), device)
         });
         let layers = layers.collect::<candle_core::Result<_>>()?;
         Ok(Self::of(layers, key, plan, recipe))
@@ -89,6 +104,11 @@ impl Network {
     fn of(layers: Vec<Layer>, key: Key, plan: &Plan, recipe: &Recipe) -> Self {
         let (plan, recipe, key) = (plan.clone(), recipe.clone(), Arc::new(key));
         Self { layers, key, activation: recipe.activation, plan, recipe }
+    }
+
+    /// Where its weights lie, and so what computes.
+    pub fn device(&self) -> &Device {
+        self.layers.first().map_or(&Device::Cpu, |layer| layer.weights.device())
     }
 
     /// The plan it was built by: every size.

@@ -10,6 +10,7 @@
 //! Convolutions are the `kernels` crate's.
 
 pub mod conv2d;
+pub mod cuda;
 pub mod curve;
 pub mod real;
 pub mod sharpened_norm;

@@ -11,8 +11,8 @@
 //! where both decay and warm-up count updates, not epochs.
 //!
 //! An [`Optimizer`] owns the running averages and changes the variables where they lie: one pass
-//! over parameter, averages and gradient, without a new tensor. On a device other than the CPU the
-//! same formulas are composed of tensor operations.
+//! over parameter, averages and gradient, without a new tensor. On a GPU a kernel
+//! does the same; elsewhere the formulas are composed of tensor operations.
 
 mod adadelta;
 mod adam;

@@ -19,7 +19,8 @@ mod loss;
 pub use key::{Key, KeyError};
 pub use loss::{clipped_cross_entropy, cross_entropy, cross_entropy_gradient};
 
-use crate::ops::real::Real;
+use crate::ops::real::{Real, with_values};
+use candle_core::Tensor;
 
 /// Adds up the votes of one output for every class, into `logits` of one number per class.
 ///
@@ -73,4 +74,22 @@ pub fn correct<R: Real>(key: &Key, outputs: &[R], labels: &[u32]) -> usize {
     assert_eq!(outputs.len(), labels.len() * key.width());
     let rows = outputs.chunks_exact(key.width()).zip(labels);
     rows.filter(|(x, label)| predict(key, x) == **label as usize).count()
+}
+
+/// How many rows of a tensor of outputs, `(images, neurons)`, are decoded as their label, counted
+/// where the tensor lies.
+///
+/// # Errors
+///
+/// If the tensor is not a contiguous one of `f32`.
+///
+/// # Panics
+///
+/// As [`correct`].
+pub fn hits(key: &Key, outputs: &Tensor, labels: &[u32]) -> candle_core::Result<usize> {
+    #[cfg(feature = "cuda")]
+    if outputs.device().is_cuda() {
+        return crate::ops::cuda::tensors::hits(key, labels, outputs);
+    }
+    with_values::<f32, _>(outputs, |outputs| Ok(correct(key, outputs, labels)))
 }

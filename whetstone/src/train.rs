@@ -22,16 +22,20 @@ use crate::data::Dataset;
 use crate::evaluate::{Accuracy, evaluate};
 use crate::network::Network;
 use crate::sharpen::{Sharpener, Sharpness};
+use candle_core::Device;
 use recipe::Recipe;
 use training::Training;
 
-/// What may be asked of a training besides its recipe; none of it changes what is learned.
+/// What may be asked of a training besides its recipe.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options<'a> {
     /// Where to go on; without it training begins anew.
     pub from: Option<&'a Checkpoint>,
     /// Whether to measure the test part, once, at the end: [`Outcome::test`].
     pub measure_test: bool,
+    /// What computes; without one the processor. A GPU rounds differently, so that it gives a
+    /// result of its own, the same on every run.
+    pub device: Option<&'a Device>,
 }
 
 /// What a training leaves.
@@ -64,7 +68,7 @@ impl Trained {
 /// when it has [collapsed](Outcome::collapsed).
 ///
 /// The same arguments give the same outcome, reports and weights, bit for bit, on machines with
-/// the same vector instructions; and so does a training that goes on from a checkpoint of itself.
+/// the same vector instructions or the same kind of GPU; and so does a training that goes on from a checkpoint of itself.
 ///
 /// # Errors
 ///
@@ -78,7 +82,7 @@ pub fn train(
     watch: &mut dyn Watch,
     stop: &Stop,
 ) -> Result<Trained, TrainError> {
-    let mut training = Training::new(recipe, data, seed)?;
+    let mut training = Training::new(recipe, data, seed, options.device.unwrap_or(&Device::Cpu))?;
     if let Some(checkpoint) = options.from {
         checkpoint.restore(&mut training)?;
     }

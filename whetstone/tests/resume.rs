@@ -81,7 +81,7 @@ impl Watch for Record {
 
 fn run(recipe: &Recipe, data: &Dataset, from: Option<&Checkpoint>) -> (Trained, Record) {
     let mut record = Record::default();
-    let options = Options { from, measure_test: true };
+    let options = Options { from, measure_test: true, ..Options::default() };
     let trained = train(recipe, data, SEED, options, &mut record, &Stop::new()).unwrap();
     (trained, record)
 }

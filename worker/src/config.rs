@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
+use whetstone::device::Choice;
 
 use crate::address::Address;
 
@@ -31,6 +32,16 @@ pub struct Config {
     #[arg(long, value_name = "N", default_value_t = 1,
           value_parser = clap::value_parser!(u32).range(1..=THREADS_MAX))]
     pub threads: u32,
+
+    /// What computes: `cpu`, `cuda` for the first NVIDIA GPU, `cuda:1` for the second. All slots
+    /// share it.
+    #[arg(long, value_name = "DEVICE", env = "STROP_DEVICE", default_value = "cpu")]
+    pub device: Choice,
+
+    /// On a GPU, let matrix products round their factors to 10 bits after the point: faster, and
+    /// another result.
+    #[arg(long)]
+    pub tf32: bool,
 
     /// Folder with the files of the data sets. `digits` needs none.
     #[arg(long, value_name = "DIR", env = "STROP_DATA_FOLDER")]
@@ -124,6 +135,16 @@ mod tests {
     }
 
     #[test]
+    fn a_worker_computes_on_the_processor_unless_told_otherwise() {
+        let device = |arguments: &[&str]| {
+            let all = ["strop-worker"].iter().chain(arguments);
+            Config::try_parse_from(all).unwrap().device
+        };
+        assert_eq!(device(&[]), Choice::Cpu);
+        assert_eq!(device(&["--device", "cuda:1"]), Choice::Cuda(1));
+    }
+
+    #[test]
     fn nonsense_is_refused_before_anything_starts() {
         for wrong in [
             ["--slots", "0"],
@@ -131,6 +152,7 @@ mod tests {
             ["--threads", "0"],
             ["--coordinator", "https://secure"],
             ["--objectives", "chess"],
+            ["--device", "gpu"],
         ] {
             let config = Config::try_parse_from(["strop-worker"].into_iter().chain(wrong));
             assert!(config.is_err(), "{wrong:?}");

@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use tracing::{error, info};
 use tracing_subscriber::EnvFilter;
 use uuid::Uuid;
+use whetstone::device::Choice;
 use worker::client::Client;
 use worker::config::{Config, LogFormat};
 use worker::datasets::Datasets;
@@ -52,6 +53,8 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let drain = Drain::new();
     drain_on_signals(&drain).context("the worker cannot listen for signals")?;
 
+    // Before anything is asked for: a worker without its GPU must say so at once.
+    let devices = devices(&config)?;
     let client = Client::connect_when_needed(config.coordinator.endpoint());
     let spool = Spool::open(&config.spool_folder(), &config.coordinator)?;
     let outbox = Outbox { client: client.clone(), spool, drain: drain.clone(), jitter_seed };
@@ -61,13 +64,13 @@ async fn run(config: Config) -> anyhow::Result<()> {
         coordinator = %config.coordinator,
         slots = config.slots,
         threads = config.threads,
+        device = %config.device,
         "worker begins"
     );
     outbox.send_left_over().await?;
 
     let mut slots = JoinSet::new();
-    for number in 0..config.slots {
-        let device = Device::cpu(config.threads as usize, number)?;
+    for (number, device) in (0..).zip(devices) {
         let slot = Slot {
             coordinator: config.coordinator.clone(),
             client: client.clone(),
@@ -83,6 +86,16 @@ async fn run(config: Config) -> anyhow::Result<()> {
         slots.spawn(async move { slot.run().await });
     }
     end_of(slots, &drain).await
+}
+
+/// A device for each slot.
+fn devices(config: &Config) -> anyhow::Result<Vec<Device>> {
+    if config.tf32 && config.device == Choice::Cpu {
+        anyhow::bail!("--tf32 is about GPUs: add --device cuda, or leave it out");
+    }
+    whetstone::device::allow_tf32(config.tf32);
+    let open = |slot| Device::open(config.device, config.threads as usize, slot);
+    Ok((0..config.slots).map(open).collect::<Result<_, _>>()?)
 }
 
 /// Waits for every slot. One that cannot go on takes the others with it, gently.
@@ -110,7 +123,9 @@ async fn end_of(mut slots: JoinSet<Result<Ended, SlotError>>, drain: &Drain) -> 
 
 fn whetstone_training(device: Device, datasets: Arc<Datasets>) -> Arc<Evaluate> {
     Arc::new(move |lease, progress, checkpoints, halt| {
-        device.compute(|| trial::evaluate(lease, &datasets, progress, checkpoints, halt))
+        device.compute(|computes| {
+            trial::evaluate(lease, &datasets, computes, progress, checkpoints, halt)
+        })
     })
 }
 
@@ -119,7 +134,7 @@ fn capabilities(config: &Config, device: &Device) -> v1::Capabilities {
         objectives: config.objectives.iter().map(|kind| kind.name().to_owned()).collect(),
         studies: config.studies.clone(),
         label: rustix::system::uname().nodename().to_string_lossy().into_owned(),
-        device: device.name().to_owned(),
+        device: device.name(),
     }
 }
 

@@ -9,6 +9,7 @@ use proto::v1::{objective, value};
 use recipe::Recipe;
 use tracing::{info, warn};
 use whetstone::data::{DataError, Dataset};
+use whetstone::device::Device;
 use whetstone::health::LayerHealth;
 use whetstone::train::{
     Checkpoint, EpochReport, Options, Outcome, State, TrainError, Trained, Watch, train,
@@ -39,6 +40,7 @@ enum Metric {
 pub fn evaluate(
     lease: &v1::Lease,
     datasets: &Datasets,
+    device: &Device,
     progress: &Progress,
     checkpoints: &Checkpoints,
     halt: &Halt,
@@ -58,7 +60,7 @@ pub fn evaluate(
     let dataset = datasets.get(&wanted).map_err(|error| data_failure(&error))?;
 
     let begun_at = Instant::now();
-    let training = Training { recipe: &recipe, dataset: &dataset, seed: lease.seed, halt };
+    let training = Training { recipe: &recipe, dataset: &dataset, seed: lease.seed, device, halt };
     let trained = training.run(progress, checkpoints).map_err(train_failure)?;
     let train_seconds = begun_at.elapsed().as_secs_f64();
     if let Some(reason) = &trained.outcome.collapsed {
@@ -82,6 +84,7 @@ struct Training<'a> {
     recipe: &'a Recipe,
     dataset: &'a Dataset,
     seed: u64,
+    device: &'a Device,
     halt: &'a Halt,
 }
 
@@ -114,10 +117,10 @@ impl Training<'_> {
         progress: &Progress,
         checkpoints: &Checkpoints,
     ) -> Result<Trained, TrainError> {
-        let Training { recipe, dataset, seed, halt } = *self;
+        let Training { recipe, dataset, seed, device, halt } = *self;
         let epochs = from.map_or(0, Checkpoint::epoch);
         progress.resume(epochs, f64::from(epochs) / f64::from(recipe.epochs_planned().max(1)));
-        let options = Options { from, ..Options::default() };
+        let options = Options { from, device: Some(device), ..Options::default() };
         let mut watch = Epochs { progress, checkpoints };
         train(recipe, dataset, seed, options, &mut watch, halt.stop())
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use proto::v1;
 use proto::v1::{objective, value};
+use whetstone::device::Device;
 use worker::checkpoints::{Checkpoint, Checkpoints};
 use worker::datasets::{Datasets, Wanted};
 use worker::evaluation::{Failure, Measured};
@@ -61,7 +62,7 @@ fn lease(objective: v1::WhetstoneObjective, point: Values) -> v1::Lease {
 
 fn outcome(lease: &v1::Lease) -> Result<Measured, Failure> {
     let none = Checkpoints::new(0, None);
-    evaluate(lease, &Datasets::new(None), &Progress::new(), &none, &Halt::new())
+    evaluate(lease, &Datasets::new(None), &Device::Cpu, &Progress::new(), &none, &Halt::new())
 }
 
 fn refusal(objective: v1::WhetstoneObjective, point: Values) -> String {
@@ -76,9 +77,15 @@ async fn a_trial_learns_and_tells_every_epoch() {
     let rate = values([("learning_rate", value::Kind::Number(0.003))]);
     let lease = lease(whetstone("digits", "", small()), rate);
     let progress = Progress::new();
-    let measured =
-        evaluate(&lease, &Datasets::new(None), &progress, &Checkpoints::new(0, None), &Halt::new())
-            .unwrap();
+    let measured = evaluate(
+        &lease,
+        &Datasets::new(None),
+        &Device::Cpu,
+        &progress,
+        &Checkpoints::new(0, None),
+        &Halt::new(),
+    )
+    .unwrap();
 
     let of = |name| measured.measurements[name];
     assert_eq!(measured.value, of("binary_accuracy"));
@@ -118,7 +125,15 @@ fn the_same_lease_gives_the_same_value_on_every_attempt() {
 /// Trains a lease and keeps its state after so many epochs.
 fn interrupted_after(lease: &v1::Lease, epochs: u32) -> Checkpoint {
     let checkpoints = Checkpoints::new(epochs, None);
-    evaluate(lease, &Datasets::new(None), &Progress::new(), &checkpoints, &Halt::new()).unwrap();
+    evaluate(
+        lease,
+        &Datasets::new(None),
+        &Device::Cpu,
+        &Progress::new(),
+        &checkpoints,
+        &Halt::new(),
+    )
+    .unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(checkpoints.take())
 }
@@ -126,7 +141,8 @@ fn interrupted_after(lease: &v1::Lease, epochs: u32) -> Checkpoint {
 /// What a lease reaches from a state, the duration aside, and from which epoch it went on.
 fn from(lease: &v1::Lease, state: Option<Checkpoint>) -> (Measured, u32) {
     let (progress, checkpoints) = (Progress::new(), Checkpoints::new(0, state));
-    let ended = evaluate(lease, &Datasets::new(None), &progress, &checkpoints, &Halt::new());
+    let ended =
+        evaluate(lease, &Datasets::new(None), &Device::Cpu, &progress, &checkpoints, &Halt::new());
     let mut measured = ended.unwrap();
     measured.measurements.remove("train_seconds");
     (measured, progress.resumed_from())
@@ -190,8 +206,14 @@ fn a_halted_trial_stops_within_an_epoch() {
     halt.set(Why::Drain);
     let progress = Progress::new();
     let trial = lease(whetstone("digits", "", small()), Values::new());
-    let stopped =
-        evaluate(&trial, &Datasets::new(None), &progress, &Checkpoints::new(0, None), &halt);
+    let stopped = evaluate(
+        &trial,
+        &Datasets::new(None),
+        &Device::Cpu,
+        &progress,
+        &Checkpoints::new(0, None),
+        &halt,
+    );
     assert_eq!(stopped, Err(Failure::Stopped));
     assert_eq!(progress.done(), 0.0);
 }
@@ -224,8 +246,14 @@ fn a_data_set_without_files_is_this_workers_trouble() {
 
     let folder = tempfile::tempdir().unwrap();
     let datasets = Datasets::new(Some(folder.path().to_owned()));
-    let missing =
-        evaluate(&trial, &datasets, &Progress::new(), &Checkpoints::new(0, None), &Halt::new());
+    let missing = evaluate(
+        &trial,
+        &datasets,
+        &Device::Cpu,
+        &Progress::new(),
+        &Checkpoints::new(0, None),
+        &Halt::new(),
+    );
     let Err(Failure::Data(text)) = missing else { panic!("trained without data") };
     assert!(text.contains("train-images-idx3-ubyte"), "{text}");
 }

@@ -55,8 +55,13 @@ pub(crate) enum RestoreError {
 
 impl Layer {
     /// A fresh layer: Glorot-uniform weights, gamma 1, beta 0.
-    pub(super) fn new(plan: &LayerPlan, recipe: &Recipe, draws: &mut Stream) -> Result<Self> {
-        Self::with_weights(plan, recipe, glorot_uniform(&plan.weights_shape(), draws))
+    pub(super) fn new(
+        plan: &LayerPlan,
+        recipe: &Recipe,
+        draws: &mut Stream,
+        device: &Device,
+    ) -> Result<Self> {
+        Self::with_weights(plan, recipe, glorot_uniform(&plan.weights_shape(), draws), device)
     }
 
     /// The layer that was written down. Nothing is made room for before the numbers are there.
@@ -66,16 +71,21 @@ impl Layer {
         from: &Archive,
     ) -> std::result::Result<Self, RestoreError> {
         let weights = from.get(&format!("{}.weights", plan.name), &plan.weights_shape())?;
-        let mut layer = Self::with_weights(plan, recipe, weights)?;
+        let mut layer = Self::with_weights(plan, recipe, weights, &Device::Cpu)?;
         layer.restore(from)?;
         Ok(layer)
     }
 
     /// A layer of these weights, row-major; gamma 1, beta 0.
-    fn with_weights(plan: &LayerPlan, recipe: &Recipe, weights: Vec<f32>) -> Result<Self> {
+    fn with_weights(
+        plan: &LayerPlan,
+        recipe: &Recipe,
+        weights: Vec<f32>,
+        device: &Device,
+    ) -> Result<Self> {
         let features = plan.features;
-        let weights = Tensor::from_vec(weights, plan.weights_shape(), &Device::Cpu)?;
-        let ones = Tensor::ones(features, DType::F32, &Device::Cpu)?;
+        let weights = Tensor::from_vec(weights, plan.weights_shape(), device)?;
+        let ones = Tensor::ones(features, DType::F32, device)?;
         let zeros = ones.zeros_like()?;
         let learned = |wanted: bool, from: &Tensor| {
             wanted.then(|| Var::from_tensor(&from.copy()?)).transpose()
@@ -138,7 +148,7 @@ impl Layer {
     pub(super) fn restore(&mut self, from: &Archive) -> std::result::Result<(), RestoreError> {
         for (name, var) in self.named_variables() {
             let values = from.get::<f32>(&name, var.dims())?;
-            var.set(&Tensor::from_vec(values, var.dims(), &Device::Cpu)?)?;
+            var.set(&Tensor::from_vec(values, var.dims(), var.device())?)?;
         }
         let features = self.moving.statistics().mean.len();
         let moving = |what| from.get::<f64>(&format!("{}.{what}", self.name), &[features]);
@@ -205,7 +215,7 @@ impl Layer {
         let Some(Noise { deviation, .. }) = self.noise else { return Ok(x.clone()) };
         let mut draws = vec![0f32; x.elem_count()];
         noise.fill_normal(deviation, &mut draws);
-        x.add(&Tensor::from_vec(draws, x.shape(), &Device::Cpu)?)
+        x.add(&Tensor::from_vec(draws, x.shape(), x.device())?)
     }
 
     /// The norm alone, by the batch's own statistics: noise behind it parts what

@@ -4,6 +4,11 @@ use super::real::{Real, contiguous, with_values};
 use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor, bail};
 use kernels::convolution::Convolution;
 
+#[cfg(feature = "cuda")]
+use super::cuda::tensors;
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
+
 /// Cross-correlates images with kernels, zeros beyond the edges.
 ///
 /// | tensor | shape |
@@ -22,7 +27,7 @@ use kernels::convolution::Convolution;
 ///
 /// # Errors
 ///
-/// If shapes or types do not match, the stride is zero, or a tensor is not contiguous on the CPU.
+/// If shapes or types do not match, the stride is zero, or a tensor is not contiguous.
 pub fn conv2d_same(x: &Tensor, w: &Tensor, stride: usize) -> Result<Tensor> {
     x.apply_op2(w, Conv2dSame { stride })
 }
@@ -116,6 +121,10 @@ impl Conv2dSame {
         dy: &Tensor,
         wanted: [bool; 2],
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        #[cfg(feature = "cuda")]
+        if x.device().is_cuda() {
+            return tensors::convolve_backward(self.sizes(x.shape(), w.shape())?, x, w, dy, wanted);
+        }
         match x.dtype() {
             DType::F64 => self.backward::<f64>(x, w, dy, wanted),
             _ => self.backward::<f32>(x, w, dy, wanted),
@@ -168,6 +177,20 @@ impl CustomOp2 for Conv2dSame {
             CpuStorage::F64(_) => self.forward::<f64>((x, x_layout), (w, w_layout)),
             _ => bail!("a convolution takes f32 or f64"),
         }
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        x: &CudaStorage,
+        x_layout: &Layout,
+        w: &CudaStorage,
+        w_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let sizes = self.sizes(x_layout.shape(), w_layout.shape())?;
+        let [height, width] = sizes.output();
+        let y = tensors::convolve(sizes, (x, x_layout), (w, w_layout))?;
+        Ok((y, (sizes.images, height, width, sizes.features).into()))
     }
 
     fn bwd(

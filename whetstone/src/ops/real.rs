@@ -1,6 +1,6 @@
 //! The two number types that networks are computed in.
 
-use candle_core::{Tensor, WithDType};
+use candle_core::{Device, Tensor, WithDType};
 use kernels::number::Number;
 use std::ops::Neg;
 
@@ -22,11 +22,12 @@ impl Real for f64 {
     }
 }
 
-/// Lends the values of a contiguous tensor on the CPU to `f`, in row-major order.
+/// Lends the values of a contiguous tensor to `f`, in row-major order; a copy of them if it lies on
+/// another device than the CPU.
 ///
 /// # Errors
 ///
-/// If the tensor is of another type, lies on another device, or is not contiguous.
+/// If the tensor is of another type, cannot be copied, or is not contiguous.
 pub fn with_values<R: Real, T>(
     tensor: &Tensor,
     f: impl FnOnce(&[R]) -> candle_core::Result<T>,
@@ -34,7 +35,7 @@ pub fn with_values<R: Real, T>(
     let (storage, layout) = tensor.storage_and_layout();
     match &*storage {
         candle_core::Storage::Cpu(storage) => f(contiguous(storage, layout)?),
-        _ => candle_core::bail!("the network runs on the CPU: move the tensor there first"),
+        _ => with_values(&tensor.to_device(&Device::Cpu)?, f),
     }
 }
 

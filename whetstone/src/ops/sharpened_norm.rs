@@ -17,6 +17,11 @@ use super::statistics::Statistics;
 use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor, bail};
 use grid::{Grid, Map};
 
+#[cfg(feature = "cuda")]
+use super::cuda::tensors;
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
+
 /// What lies between the normalised values and the activation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pool {
@@ -56,7 +61,7 @@ impl SharpenedNorm {
     ///
     /// # Errors
     ///
-    /// If shapes or types do not match, or a tensor is not contiguous on the CPU.
+    /// If shapes or types do not match, or a tensor is not contiguous.
     pub fn apply(self, x: &Tensor, gamma: &Tensor, beta: &Tensor) -> Result<Tensor> {
         if self.curve.is_step() {
             x.apply_op3_no_bwd(gamma, beta, &self)
@@ -80,6 +85,10 @@ impl SharpenedNorm {
     ) -> Result<Option<[Tensor; 3]>> {
         if self.curve.is_step() {
             return Ok(None);
+        }
+        #[cfg(feature = "cuda")]
+        if x.device().is_cuda() {
+            return tensors::sharpen_backward(self, [x, gamma, beta], dy).map(Some);
         }
         let gradients = match x.dtype() {
             DType::F64 => self.backward::<f64>([x, gamma, beta], dy),
@@ -162,6 +171,19 @@ impl CustomOp3 for SharpenedNorm {
             CpuStorage::F64(_) => self.forward::<f64>(x, gamma, beta),
             _ => bail!("a batch norm takes f32 or f64"),
         }
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        x: &CudaStorage,
+        x_layout: &Layout,
+        gamma: &CudaStorage,
+        gamma_layout: &Layout,
+        beta: &CudaStorage,
+        beta_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        tensors::sharpen(self, (x, x_layout), (gamma, gamma_layout), (beta, beta_layout))
     }
 
     fn bwd(

@@ -31,8 +31,12 @@ impl Statistics {
     ///
     /// # Errors
     ///
-    /// If `x` is not a contiguous `f32` or `f64` tensor on the CPU.
+    /// If `x` is not a contiguous `f32` tensor, or `f64` on the CPU.
     pub fn of_batch(x: &Tensor) -> Result<Self> {
+        #[cfg(feature = "cuda")]
+        if x.device().is_cuda() {
+            return super::cuda::tensors::statistics(x);
+        }
         let channels = x.dim(candle_core::D::Minus1)?;
         match x.dtype() {
             DType::F64 => with_values::<f64, _>(x, |x| Ok(of_values(x, channels))),

@@ -17,7 +17,10 @@ pub(super) enum Averages {
     F32(Vec<f32>),
     /// Of an f64 variable on the CPU.
     F64(Vec<f64>),
-    /// Of a variable elsewhere, one tensor each, on its device.
+    /// Of an f32 variable on a GPU, one after the other, on the same one.
+    #[cfg(feature = "cuda")]
+    Gpu(Tensor),
+    /// Of any other variable, one tensor each, on its device.
     Tensors(Vec<Tensor>),
 }
 
@@ -28,6 +31,10 @@ impl Averages {
         match (var.device(), var.dtype()) {
             (Device::Cpu, DType::F32) => Ok(Averages::F32(vec![0.0; length])),
             (Device::Cpu, DType::F64) => Ok(Averages::F64(vec![0.0; length])),
+            #[cfg(feature = "cuda")]
+            (device @ Device::Cuda(_), DType::F32) => {
+                Tensor::zeros(length, DType::F32, device).map(Averages::Gpu)
+            }
             (_, DType::F32 | DType::F64) => Averages::tensors(var, count),
             (_, other) => bail!("variables learn in f32 or f64, but one is {other:?}"),
         }
@@ -75,6 +82,8 @@ impl Averages {
         match self {
             Averages::F32(averages) => decay(averages, kept),
             Averages::F64(averages) => decay(averages, kept),
+            #[cfg(feature = "cuda")]
+            Averages::Gpu(averages) => crate::ops::cuda::tensors::decay(averages, kept)?,
             Averages::Tensors(averages) => {
                 for (average, kept) in averages.iter_mut().zip(kept) {
                     *average = average.affine(*kept, 0.0)?;
@@ -96,6 +105,13 @@ impl Averages {
         match self {
             Averages::F32(averages) => *averages = joined(saved)?,
             Averages::F64(averages) => *averages = joined(saved)?,
+            #[cfg(feature = "cuda")]
+            Averages::Gpu(averages) => {
+                let flat = saved.iter().map(|average| average.flatten_all());
+                let joined = Tensor::cat(&flat.collect::<Result<Vec<_>>>()?, 0)?;
+                // A copy, since updates write to it.
+                *averages = joined.to_device(var.device())?.copy()?;
+            }
             Averages::Tensors(averages) => *averages = saved.to_vec(),
         }
         Ok(())
@@ -112,6 +128,13 @@ impl Averages {
         match self {
             Averages::F32(averages) => split(averages, var),
             Averages::F64(averages) => split(averages, var),
+            #[cfg(feature = "cuda")]
+            Averages::Gpu(averages) => averages
+                .copy()?
+                .chunk(averages.elem_count() / var.elem_count().max(1), 0)?
+                .iter()
+                .map(|average| average.reshape(var.shape()))
+                .collect(),
             Averages::Tensors(averages) => Ok(averages.clone()),
         }
     }
@@ -154,6 +177,21 @@ impl InplaceOp2 for Update<'_> {
             _ => bail!("a gradient must have the type of its variable"),
         }
         Ok(())
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        parameters: &mut candle_core::CudaStorage,
+        parameters_layout: &Layout,
+        gradient: &candle_core::CudaStorage,
+        gradient_layout: &Layout,
+    ) -> Result<()> {
+        let Averages::Gpu(averages) = &**self.averages.borrow() else {
+            bail!("the averages of a variable on a GPU must be on it too")
+        };
+        let (variable, gradient) = ((parameters, parameters_layout), (gradient, gradient_layout));
+        crate::ops::cuda::tensors::update(self.rule, self.rate, variable, averages, gradient)
     }
 }
 

@@ -5,6 +5,11 @@ use crate::ops::real::{Real, contiguous, with_values};
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor, bail};
 use std::sync::Arc;
 
+#[cfg(feature = "cuda")]
+use crate::ops::cuda::tensors;
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
+
 /// Where Keras clips probabilities before it takes their logarithm.
 const PROBABILITY_MIN: f64 = 1e-7;
 
@@ -15,7 +20,7 @@ const PROBABILITY_MIN: f64 = 1e-7;
 ///
 /// # Errors
 ///
-/// If shapes do not match, a label is no class, or `x` is not contiguous on the CPU.
+/// If shapes do not match, a label is no class, or `x` is not contiguous.
 pub fn cross_entropy(x: &Tensor, key: &Arc<Key>, labels: &[u32]) -> Result<Tensor> {
     apply(x, key, labels, Form::Stable)
 }
@@ -150,7 +155,19 @@ impl CustomOp1 for CrossEntropy {
         Ok((storage, Shape::from(())))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, x: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        let clipped = matches!(self.form, Form::Clipped);
+        let loss = tensors::loss(&self.key, &self.labels, clipped, (x, layout))?;
+        Ok((loss, Shape::from(())))
+    }
+
     fn bwd(&self, x: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
+        #[cfg(feature = "cuda")]
+        if x.device().is_cuda() {
+            let clipped = matches!(self.form, Form::Clipped);
+            return tensors::loss_backward(&self.key, &self.labels, clipped, x, dy).map(Some);
+        }
         let (shape, device) = (x.shape(), x.device());
         let dx = match x.dtype() {
             DType::F64 => {

@@ -14,7 +14,7 @@ use crate::health::Spikes;
 use crate::network::{Layer, Network, RestoreError};
 use crate::ops::real::with_values;
 use crate::sharpen::{ChosenState, StateError};
-use candle_core::{Device, Tensor, Var};
+use candle_core::{Tensor, Var};
 use recipe::{Recipe, RecipeError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -159,7 +159,7 @@ impl Checkpoint {
                 let name = average_name(&name, number);
                 let values = self.archive.get::<f32>(&name, var.dims());
                 let values = values.map_err(CheckpointError::from)?;
-                of_one.push(Tensor::from_vec(values, var.dims(), &Device::Cpu)?);
+                of_one.push(Tensor::from_vec(values, var.dims(), var.device())?);
                 names.insert(name);
             }
             averages.push(of_one);
@@ -217,6 +217,7 @@ fn average_name(variable: &str, number: usize) -> String {
 mod tests {
     use super::*;
     use crate::data::{Limits, load};
+    use candle_core::Device;
 
     /// What is said of a checkpoint whose description was changed, by someone who can add up.
     fn refusal(change: impl FnOnce(&mut Value)) -> CheckpointError {
@@ -228,7 +229,7 @@ mod tests {
             dense_units: 3,
             ..Recipe::default()
         };
-        let mut training = Training::new(&recipe, &data, 1).unwrap();
+        let mut training = Training::new(&recipe, &data, 1, &Device::Cpu).unwrap();
         let bytes = Checkpoint::of(&training).unwrap().to_bytes();
         Checkpoint::from_bytes(&bytes).unwrap().restore(&mut training).unwrap();
 

@@ -8,11 +8,10 @@ use crate::data::{Augment, Dataset, batches_per_epoch, shuffled};
 use crate::evaluate::{Accuracy, evaluate, evaluate_first};
 use crate::health::{GradientNorms, Spikes, health};
 use crate::network::{Extent, Gradients, Network, NetworkError, Plan};
-use crate::ops::real::with_values;
 use crate::optim::Optimizer;
 use crate::seed::{Purpose, stream};
 use crate::sharpen::{Chosen, Sharpener, Sharpness};
-use crate::softmax_decode::correct;
+use crate::softmax_decode::hits;
 use candle_core::{Device, Tensor};
 use recipe::Recipe;
 
@@ -46,6 +45,7 @@ impl<'a> Training<'a> {
         recipe: &'a Recipe,
         data: &'a Dataset,
         seed: u64,
+        device: &Device,
     ) -> Result<Training<'a>, TrainError> {
         let unfit = |reason: String| TrainError::Recipe { dataset: data.name.clone(), reason };
         let batches = batches_per_epoch(data.train.len(), recipe.batch_size as usize);
@@ -56,7 +56,7 @@ impl<'a> Training<'a> {
         let plan = Plan::new(recipe, image, data.classes).map_err(|e| unfit(e.to_string()))?;
         let sharpener =
             Chosen::from_recipe(recipe, batches).map_err(|error| unfit(error.to_string()))?;
-        let network = Network::new(&plan, recipe, seed).map_err(|error| match error {
+        let network = Network::on(device, &plan, recipe, seed).map_err(|error| match error {
             NetworkError::Tensor(error) => TrainError::Tensor(error),
             error => unfit(error.to_string()),
         })?;
@@ -140,7 +140,7 @@ impl<'a> Training<'a> {
                 augment.apply(&mut pixels, size, &mut stream(*seed, Purpose::Augment, update));
             }
             let shape = (labels.len(), data.height, data.width, data.channels);
-            let images = Tensor::from_slice(&pixels, shape, &Device::Cpu)?;
+            let images = Tensor::from_slice(&pixels, shape, network.device())?;
             let curves = network.curves(&sharpener.sharpness());
             let mut noise = stream(*seed, Purpose::Noise, update);
             let Gradients { output, loss, by_variable } =
@@ -149,7 +149,7 @@ impl<'a> Training<'a> {
                 return Err(TrainError::Diverged { epoch, batch });
             }
             sums.loss += loss * labels.len() as f64;
-            sums.hits += with_values::<f32, _>(&output, |x| Ok(correct(&network.key, x, &labels)))?;
+            sums.hits += hits(&network.key, &output, &labels)?;
             sums.norms.add(network, &by_variable)?;
             optimizer.step(&by_variable)?;
             sharpener.after_batch();
