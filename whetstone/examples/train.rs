@@ -21,6 +21,7 @@ use whetstone::data::{Limits, load};
 use whetstone::train::{EpochReport, Options, Stop, train};
 
 fn main() -> ExitCode {
+    whetstone::memory::keep_freed();
     match run(std::env::args().skip(1)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -71,4 +71,6 @@ pub mod sharpen;
 pub mod softmax_decode;
 pub mod train;
 
+pub use kernels::memory;
+
 pub use archive::ArchiveError;

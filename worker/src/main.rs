@@ -27,6 +27,7 @@ use worker::trial;
 
 fn main() -> ExitCode {
     let config = Config::parse();
+    whetstone::memory::keep_freed();
     start_logs(config.log_format);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,

@@ -8,5 +8,6 @@ mod finite;
 mod fixture;
 mod merge;
 mod norm;
+mod norm_shapes;
 mod shapes;
 mod tiny_net;
