@@ -84,16 +84,20 @@ fn check(layer: Convolution, seed: u64) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    // An interpreter that looks for undefined behaviour has time for few.
+    #![proptest_config(ProptestConfig {
+        cases: if cfg!(miri) { 6 } else { 200 },
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn any_convolution_is_the_plain_sum(
-        images in 0usize..4,
-        height in 1usize..12,
-        width in 1usize..35,
-        channels in 1usize..40,
-        features in 1usize..40,
-        side in 1usize..=11,
+        images in 0usize..(if cfg!(miri) { 2 } else { 4 }),
+        height in 1usize..(if cfg!(miri) { 4 } else { 12 }),
+        width in 1usize..(if cfg!(miri) { 9 } else { 35 }),
+        channels in 1usize..(if cfg!(miri) { 12 } else { 40 }),
+        features in 1usize..(if cfg!(miri) { 12 } else { 40 }),
+        side in 1usize..=(if cfg!(miri) { 4 } else { 11 }),
         stride in 1usize..=3,
         seed in any::<u32>(),
     ) {
@@ -102,6 +106,7 @@ proptest! {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "hours under an interpreter")]
 fn many_channels_are_summed_in_blocks() {
     for (channels, side, width) in [(2500, 1, 3), (700, 5, 2), (3000, 3, 1)] {
         let (height, features, stride) = (2, 3, 1);
@@ -110,6 +115,7 @@ fn many_channels_are_summed_in_blocks() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "hours under an interpreter")]
 fn a_dense_layer_is_a_product_of_matrices() {
     for rows in [1, 13, 128, 300] {
         check(Convolution::dense(rows, 37, 45), 9);
@@ -117,6 +123,7 @@ fn a_dense_layer_is_a_product_of_matrices() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "hours under an interpreter")]
 fn the_result_does_not_depend_on_the_threads() {
     let layer = Convolution {
         images: 37,
