@@ -4,7 +4,7 @@ CARGO   ?= cargo
 BIN      = $${CARGO_TARGET_DIR:-target}/release
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench build postgres
+.PHONY: help demo test check bench build miri postgres
 
 help: ## list the targets
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: .*## /|/' | \
@@ -25,6 +25,9 @@ check: ## what continuous integration runs: tests, lints, documentation, the ext
 
 bench: ## measurements, each with its last numbers in the head of its file
 	$(CARGO) bench --locked -p benches
+
+miri: ## the kernels' `unsafe` under an interpreter that sees undefined behaviour; wants nightly Rust with miri
+	MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-tree-borrows -Zmiri-ignore-leaks" $(CARGO) +nightly miri test -p kernels
 
 postgres: ## make sure that PostgreSQL's server programs are installed
 	@deploy/install-postgres.sh

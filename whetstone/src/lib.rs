@@ -53,9 +53,11 @@
 //!
 //! # Where the time goes
 //!
-//! candle keeps the graph; the operations are this crate's own. Each runs on the calling thread
-//! only: one core trains one network, and a machine of many cores as many networks. With the feature
-//! `cuda` they run on NVIDIA GPUs too ([`ops::cuda`]).
+//! Nearly all of it goes to convolutions, which are the `kernels` crate's and use the threads of the
+//! rayon pool that they are called in; what stands between them runs on the calling thread. A machine
+//! of many cores does best with as many networks, one thread each. The backward pass goes layer by
+//! layer; candle's graph gives the same gradients, and the tests compare the two. With the feature
+//! `cuda` all of it runs on NVIDIA GPUs too ([`ops::cuda`]).
 
 mod archive;
 pub mod data;
