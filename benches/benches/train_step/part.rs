@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use candle_core::{DType, Device, Result, Tensor, Var};
+use candle_core::{DType, Device, Result, Tensor};
 use whetstone::network::{Extent, LayerPlan, Network, Plan, Reach};
-use whetstone::ops::conv2d::{conv2d_same, linear};
+use whetstone::ops::conv2d::{conv2d_gradients, conv2d_same, linear, linear_gradients};
 use whetstone::ops::curve::Curve;
 use whetstone::ops::sharpened_norm::{Pool, SharpenedNorm};
 use whetstone::ops::statistics::Statistics;
@@ -85,28 +85,33 @@ pub fn prepare(sizes: &Sizes, part: Part, batch: usize) -> Result<Run> {
                 candle_core::bail!("layer {i} is no convolution")
             };
             let x = noise(&[batch, input.height, input.width, input.channels])?;
-            // Images carry no gradient, activations do.
-            let x = if i == 0 { x } else { Var::from_tensor(&x)?.into_inner() };
-            let w = Var::from_tensor(&noise(&[side, side, input.channels, features])?)?;
-            Ok(Box::new(move || conv2d_same(&x, &w, 1)?.backward().map(drop)))
+            let w = noise(&[side, side, input.channels, features])?;
+            Ok(Box::new(move || {
+                let y = conv2d_same(&x, &w, 1)?;
+                // Images need no gradient, activations do.
+                conv2d_gradients(&x, &w, 1, &y, i > 0).map(drop)
+            }))
         }
         Part::Norm(i) => {
             let LayerPlan { input, features, .. } = plan.layers[i];
-            let x = Var::from_tensor(&noise(&[batch, input.height, input.width, features])?)?;
-            let ones = Tensor::ones(features, DType::F32, &Device::Cpu)?;
-            let (gamma, beta) = (Var::from_tensor(&ones)?, Var::from_tensor(&ones.zeros_like()?)?);
+            let x = noise(&[batch, input.height, input.width, features])?;
+            let gamma = Tensor::ones(features, DType::F32, &Device::Cpu)?;
+            let beta = gamma.zeros_like()?;
             let (pool, curve) = (Pool::TwoByTwo, Curve::Clip { slope: 1.0 });
             Ok(Box::new(move || {
                 let statistics = Statistics::of_batch(&x)?;
                 let norm = SharpenedNorm { statistics, epsilon: 1e-3, pool, curve };
-                norm.apply(&x, &gamma, &beta)?.backward().map(drop)
+                let y = norm.clone().apply(&x, &gamma, &beta)?;
+                norm.gradients(&x, &gamma, &beta, &y).map(drop)
             }))
         }
         Part::Dense => {
             let LayerPlan { input, features, .. } = plan.layers[3];
-            let x = Var::from_tensor(&noise(&[batch, input.len()])?)?;
-            let w = Var::from_tensor(&noise(&[input.len(), features])?)?;
-            Ok(Box::new(move || linear(&x, &w)?.backward().map(drop)))
+            let (x, w) = (noise(&[batch, input.len()])?, noise(&[input.len(), features])?);
+            Ok(Box::new(move || {
+                let y = linear(&x, &w)?;
+                linear_gradients(&x, &w, &y, true).map(drop)
+            }))
         }
     }
 }
