@@ -11,11 +11,11 @@ pub const CODES: &str = "\
 Exit codes:
   0    done; for a watched study: completed
   1    failed for another reason than these
-  2    wrong usage, or a study that is not in order
+  2    wrong usage, or a study or training that is not in order
   3    the study ended without completing: it was cancelled
   4    no coordinator answers
   5    there is no such study or trial
-  6    refused as things stand: the name is taken, or the study has ended
+  6    refused as things stand: the name or folder is taken, or the study has ended
   130  interrupted";
 
 /// Why a command did not do what it was asked.
@@ -25,7 +25,7 @@ pub enum Failure {
     #[error("{0}")]
     Usage(String),
 
-    /// The study file is not in order.
+    /// The study or training file is not in order.
     #[error(transparent)]
     StudyFile(#[from] study_file::Error),
 

@@ -137,7 +137,8 @@ fn parameter(parameter: &Parameter) -> Json {
     Json::Object(map)
 }
 
-fn value(value: &Value) -> Json {
+/// One value of a hyperparameter.
+pub fn value(value: &Value) -> Json {
     match &value.kind {
         Some(Kind::Boolean(b)) => json!(b),
         Some(Kind::Integer(n)) => json!(n),

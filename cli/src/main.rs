@@ -1,10 +1,11 @@
 //! `strop`: searches the hyperparameters of networks whose activations sharpen into thresholds.
 //!
-//! Every command is a client of a coordinator, except three that run things themselves: `up` and
+//! Every command is a client of a coordinator, except four that run things themselves: `up` and
 //! `demo` start a coordinator and workers beside themselves, `sql` starts the database if nobody
-//! else has. What a command prints on standard output is its answer; hints and errors go to
+//! else has, and `train` trains one network in this process. What a command prints on standard output is its answer; hints and errors go to
 //! standard error. How it ends is in [`exit`].
 
+mod bar;
 mod client;
 mod demo;
 mod exit;
@@ -16,6 +17,7 @@ mod sql;
 mod study;
 mod study_file;
 mod table;
+mod train;
 mod trial;
 mod up;
 mod value;
@@ -51,6 +53,8 @@ enum Command {
     /// Look at trials, or add some of your own.
     #[command(subcommand)]
     Trial(trial::Command),
+    /// Train one network here, without a coordinator.
+    Train(train::Arguments),
     /// Query the database of the studies with psql.
     Sql(sql::Arguments),
 }
@@ -65,6 +69,7 @@ async fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(&options, arguments).await,
         Command::Study(command) => study::run(&options, command).await,
         Command::Trial(command) => trial::run(&options, command).await,
+        Command::Train(arguments) => train::run(&options, arguments).await,
         Command::Sql(arguments) => sql::run(&options, arguments).await,
     };
     match done {

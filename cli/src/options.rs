@@ -65,7 +65,7 @@ impl Options {
     pub fn data_dir_argument(&self) -> String {
         match self.data_dir == Path::new(".strop") {
             true => String::new(),
-            false => format!(" --data-dir {}", quoted(&self.data_dir)),
+            false => format!(" --data-dir {}", quoted(&self.data_dir.to_string_lossy())),
         }
     }
 }
@@ -79,11 +79,10 @@ fn with_scheme(url: &str) -> String {
 }
 
 /// As one word of a shell's command line.
-fn quoted(path: &Path) -> String {
-    let text = path.to_string_lossy();
+pub fn quoted(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:@%,".contains(c);
     match !text.is_empty() && text.chars().all(plain) {
-        true => text.into_owned(),
+        true => text.to_owned(),
         false => format!("'{}'", text.replace('\'', r"'\''")),
     }
 }
@@ -105,8 +104,8 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_quoted_for_the_shell_only_where_it_must_be() {
-        assert_eq!(quoted(Path::new("/tmp/x-1")), "/tmp/x-1");
-        assert_eq!(quoted(Path::new("it's here")), r"'it'\''s here'");
+    fn a_word_is_quoted_for_the_shell_only_where_it_must_be() {
+        assert_eq!(quoted("/tmp/x-1"), "/tmp/x-1");
+        assert_eq!(quoted("it's here"), r"'it'\''s here'");
     }
 }

@@ -8,6 +8,7 @@ mod parameter;
 mod table;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 
 use proto::v1::objective::Kind;
@@ -16,12 +17,12 @@ use proto::v1::{
 };
 use toml::Spanned;
 
-pub use error::Error;
-use error::Source;
+pub use error::{Error, Source};
+pub use parameter::kind_of;
 use table::{FileTable, ObjectiveTable};
 
 /// Data sets that workers know.
-const DATASETS: [&str; 5] = ["digits", "mnist", "fashion-mnist", "cifar-10", "cifar-100"];
+pub const DATASETS: [&str; 5] = ["digits", "mnist", "fashion-mnist", "cifar-10", "cifar-100"];
 /// What a Whetstone trial may report as its value.
 const METRICS: [&str; 2] = ["binary_accuracy", "soft_accuracy"];
 /// The protocol's limits; see `strop/v1/study.proto` and `space.proto`.
@@ -148,6 +149,14 @@ pub fn parse(text: &str, label: &str, overrides: &Overrides) -> Result<StudySpec
     })
 }
 
+/// Where the text of a study file fixes or searches a hyperparameter, if it does.
+pub fn place_of(text: &str, name: &str) -> Option<Range<usize>> {
+    let file: FileTable = toml::from_str(text).ok()?;
+    let fixed = file.objective.get_ref().fixed.get(name).map(Spanned::span);
+    let names = file.parameter.iter().map(|parameter| &parameter.get_ref().name);
+    fixed.or_else(|| names.into_iter().find(|given| given.get_ref() == name).map(Spanned::span))
+}
+
 /// How many points a space has, every combination counted; `None` if it is infinite, or more than
 /// 128 bits can count.
 pub fn size(space: &Space) -> Option<u128> {
@@ -209,7 +218,7 @@ fn objective(
             let text = format!("`{name}` is both fixed and searched: drop one of the two");
             return Err(source.at(value.span(), text));
         }
-        let kind = parameter::kind_of(value.get_ref()).ok_or_else(|| {
+        let kind = kind_of(value.get_ref()).ok_or_else(|| {
             let text = format!("`{name}` must be a number, a string, true or false");
             source.at(value.span(), text)
         })?;
@@ -227,7 +236,8 @@ fn objective(
     })
 }
 
-fn check_name(name: &str) -> Result<(), String> {
+/// Whether a name may stand in paths and commands; if not, what it must be.
+pub fn check_name(name: &str) -> Result<(), String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     let starts = name.starts_with(|c: char| c.is_ascii_alphanumeric());
     match starts && name.chars().all(allowed) && name.len() <= NAME_BYTES_MAX {
@@ -239,7 +249,8 @@ fn check_name(name: &str) -> Result<(), String> {
     }
 }
 
-fn within(
+/// A number from `low` to `high`.
+pub fn within(
     source: Source<'_>,
     key: &str,
     value: &Spanned<u32>,
@@ -256,7 +267,7 @@ fn within(
 }
 
 /// What a word stands for; an error that lists the words if it is none of them.
-fn one_of<T: Copy>(
+pub fn one_of<T: Copy>(
     source: Source<'_>,
     key: &str,
     word: &Spanned<String>,

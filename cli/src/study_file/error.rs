@@ -1,8 +1,8 @@
-//! What is wrong with a study file: which file, which line, which key, and what would be right.
+//! What is wrong with a study or training file: which file, which line, which key, and what would be right.
 
 use std::ops::Range;
 
-/// A study file that is not in order: `studies/x.toml:12: …`.
+/// A file that is not in order: `studies/x.toml:12: …`.
 #[derive(Debug, thiserror::Error)]
 #[error("{label}{}: {text}", line.map(|line| format!(":{line}")).unwrap_or_default())]
 pub struct Error {
@@ -17,7 +17,9 @@ pub struct Error {
 /// The file that errors are about.
 #[derive(Clone, Copy, Debug)]
 pub struct Source<'t> {
+    /// Its text.
     pub text: &'t str,
+    /// What errors call it.
     pub label: &'t str,
 }
 

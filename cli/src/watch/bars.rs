@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget};
 use proto::v1::Trial;
 
 use super::{Picture, View};
+use crate::bar::style;
 use crate::{print, table, words};
 
 /// A trial's progress is a share; bars count whole steps.
@@ -68,12 +69,6 @@ fn so_far(trial: &Trial) -> String {
         parts.push(format!("on {}", trial.worker));
     }
     parts.join("  ")
-}
-
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template)
-        .expect("is well formed because it is written here")
-        .progress_chars("━╸─")
 }
 
 impl View for Bars {
