@@ -55,9 +55,13 @@ impl Chart<'_> {
                 .at(x, across)
                 .map(|share| ((1.0 - share) * (down - 1) as f64).round() as usize);
             if let Some(y) = y {
-                // From where the last column was, so that the curve does not fall apart.
-                let from = before.unwrap_or(y);
-                for y in from.min(y)..=from.max(y) {
+                // From beside where the last column was, so that the curve does not fall apart.
+                let dots = match before {
+                    Some(before) if before < y => before + 1..=y,
+                    Some(before) if before > y => y..=before - 1,
+                    _ => y..=y,
+                };
+                for y in dots {
                     cells[y / 4 * columns + x / 2] |= DOTS[y % 4][x % 2];
                 }
             }
