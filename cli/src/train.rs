@@ -74,6 +74,7 @@ pub struct Arguments {
 
 /// Trains, shows how it goes, and leaves the result in a folder.
 pub async fn run(options: &Options, arguments: Arguments) -> Result<(), Failure> {
+    whetstone::memory::keep_freed();
     let mut signals = Signals::new()?;
     let Arguments { set, seed, epochs, .. } = &arguments;
     let overrides = Overrides { set: set.clone(), seed: *seed, epochs: *epochs };

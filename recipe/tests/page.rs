@@ -7,8 +7,9 @@ use recipe::Recipe;
 const HEAD: &str = "\
 # Hyperparameters of a Whetstone training
 
-What a study may search, or fix under `[objective.fixed]`. What is neither takes its default. A name or a
-value outside the table is refused when the study is created.
+What a study may search, or fix under `[objective.fixed]`, and a training file (`strop train`) may set under
+`[hyperparameters]`. What is left out takes its default. A name or a value outside the table is refused when
+the study is created, and by `strop train` before it trains.
 
 The network: `conv_blocks` convolutional blocks (convolution, batch norm, activation), of which the first
 `downsampled_blocks` halve the image; `dense_layers` dense blocks; and an output block whose neurons vote

@@ -61,7 +61,11 @@ pub fn svg(title: &str, history: &History) -> String {
             top: 1.0,
         },
         Panel { title: "sharpness, 0 soft to 1 threshold", curves: sharpness.collect(), top: 1.0 },
-        Panel { title: "loss in training, nats", curves: vec![loss], top: round_up(most) },
+        Panel {
+            title: "loss in training, nats",
+            curves: vec![loss],
+            top: round_up(most, &[1.0, 2.0, 4.0, 6.0, 8.0]),
+        },
     ];
     let epochs = history.column(EPOCH);
     let first = epochs.first().copied().unwrap_or(0.0);
@@ -150,17 +154,17 @@ impl Panel {
 
 /// Epochs from one number of the axis to the next: 1, 2 or 5 times a power of ten.
 fn step(epochs: usize) -> usize {
-    round_up(epochs as f64 / TICKS_MAX).max(1.0) as usize
+    round_up(epochs as f64 / TICKS_MAX, &[1.0, 2.0, 5.0]).max(1.0) as usize
 }
 
-/// The next larger of 1, 2, 5, 10, 20, …, also downwards; 1 for nothing.
-fn round_up(x: f64) -> f64 {
+/// The next larger of some numbers from 1 on, times a power of ten; 1 for nothing.
+fn round_up(x: f64, numbers: &[f64]) -> f64 {
     if x <= 0.0 {
         return 1.0;
     }
     let power = 10_f64.powf(x.log10().floor());
-    let steps = [1.0, 2.0, 5.0, 10.0].map(|step| step * power);
-    steps.into_iter().find(|step| *step >= x).unwrap_or(10.0 * power)
+    let mut numbers = numbers.iter().map(|number| number * power);
+    numbers.find(|number| *number >= x).unwrap_or(10.0 * power)
 }
 
 /// In few characters, without a tail of zeros.
@@ -212,7 +216,7 @@ mod tests {
     fn axes_have_round_numbers() {
         let steps = [1, 10, 11, 20, 60, 500].map(step);
         assert_eq!(steps, [1, 1, 2, 2, 10, 50]);
-        assert_eq!([0.0, 0.3, 2.302].map(round_up), [1.0, 0.5, 5.0]);
+        assert_eq!([0.0, 0.3, 2.302, 7.0].map(|x| round_up(x, &[1.0, 4.0])), [1.0, 0.4, 4.0, 10.0]);
         assert_eq!([0.25, 1.0, 0.0, 1e-3].map(number), ["0.25", "1", "0", "0.001"]);
     }
 }

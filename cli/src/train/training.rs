@@ -1,8 +1,9 @@
 //! One training in this process: data, threads, a checkpoint after every epoch.
 
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use whetstone::data::{self, DataError, Dataset, Limits};
 use whetstone::train::{
     Checkpoint, EpochReport, Options, State, Stop, TrainError, Trained, Watch, train,
@@ -20,7 +21,7 @@ pub struct Training {
     /// What is asked for.
     pub request: Request,
     /// Where data sets lie.
-    pub data_folder: Option<std::path::PathBuf>,
+    pub data_folder: Option<PathBuf>,
     /// Cores to compute with.
     pub threads: usize,
     /// Where the files go.
@@ -106,6 +107,10 @@ impl Training {
                 test: dataset.test.len(),
             }))),
             Err(TrainError::Stopped) => Ok(End::Stopped(epochs)),
+            Err(error @ TrainError::Diverged { .. }) if epochs > 0 => {
+                let table = self.folder.path().join(folder::EPOCHS);
+                Err(anyhow!("{error}; the epochs before are in `{}`", table.display()).into())
+            }
             Err(error) => Err(self.failure(error)),
         }
     }
@@ -156,7 +161,7 @@ impl Training {
 }
 
 /// Reads a data set and holds images out.
-fn dataset(wanted: &Data, folder: Option<&std::path::Path>) -> Result<Dataset, Failure> {
+fn dataset(wanted: &Data, folder: Option<&Path>) -> Result<Dataset, Failure> {
     let limit = |images: u32| (images > 0).then_some(images as usize);
     let limits = Limits { train: limit(wanted.train_images), test: limit(wanted.test_images) };
     data::load(&wanted.dataset, folder, limits)
