@@ -109,10 +109,10 @@ pub fn side_by_side(charts: &[Chart<'_>], width: usize, height: usize) -> String
 
 fn label(number: f64) -> String {
     match number.abs() {
-        size if size == 0.0 => "0".to_owned(),
-        size if size >= 1e4 || size < 1e-2 => format!("{number:.0e}"),
-        size if size >= 100.0 => format!("{number:.0}"),
-        _ => format!("{number:.2}"),
+        0.0 => "0".to_owned(),
+        size if (1e-2..100.0).contains(&size) => format!("{number:.2}"),
+        size if (100.0..1e4).contains(&size) => format!("{number:.0}"),
+        _ => format!("{number:.0e}"),
     }
 }
 
