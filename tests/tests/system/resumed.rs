@@ -14,12 +14,13 @@ use tests::{
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Two trainings of some thirty short epochs.
+/// Two trainings of some seventy short epochs: long enough that whoever sees the third can still
+/// interrupt.
 fn two_trainings(name: &str, checkpoint_epochs: u32) -> StudySpec {
     let mut spec = StudySpec { checkpoint_epochs, ..small_networks(name, 2) };
     spec.start_points = 2;
     if let Some(Over::Whetstone(over)) = &mut spec.objective.as_mut().unwrap().kind {
-        let late = Value { kind: Some(Kind::Integer(20)) };
+        let late = Value { kind: Some(Kind::Integer(60)) };
         over.fixed.insert("sharpening_start".into(), late);
     }
     spec
@@ -71,12 +72,15 @@ async fn a_killed_and_a_drained_training_go_on_elsewhere_to_the_last_bit() {
     let url = url(folder);
     let (_server, pool) = database(folder).await;
     create(&url, two_trainings("interrupted", 3)).await;
-    let ada = worker(folder, &url, "ada.log");
-    let ben = worker(folder, &url, "ben.log");
 
     // Ada dies in mid-trial; Ben is told to go in mid-trial, and leaves the last epoch he trained.
-    until(&pool, "select count(*) from checkpoint where epoch >= 3", 2).await;
+    // One after the other, so that neither gets far while the other is waited for.
+    let begun = "select count(*) from checkpoint where epoch >= 3";
+    let ada = worker(folder, &url, "ada.log");
+    until(&pool, begun, 1).await;
     ada.kill();
+    let ben = worker(folder, &url, "ben.log");
+    until(&pool, begun, 2).await;
     assert!(ben.terminate().success());
     let drained = "select count(*) from v1.attempts where outcome = 'released'";
     assert_eq!(number(&pool, drained).await, 1, "the trials are too short for this test");
