@@ -3,8 +3,8 @@
 /// Makes the C library keep freed memory for the next allocation instead of giving it back.
 ///
 /// A training step frees and takes the same few hundred megabytes again and again. Given back to the
-/// system they come again page by page, zeroed: a sixth of a step's time. To be called once, at the
-/// start of a program that trains; without GNU's C library it does nothing.
+/// system they come again page by page, zeroed: an eighth of a small network's step. To be called
+/// once, at the start of a program that trains; without GNU's C library it does nothing.
 pub fn keep_freed() {
     #[cfg(target_env = "gnu")]
     {

@@ -174,7 +174,7 @@ impl Network {
     }
 
     /// One step's forward and backward pass: what [`Network::train_forward`], the loss and candle's
-    /// own backward pass give, bit for bit and sooner.
+    /// own backward pass give, and sooner: bit for bit, but to rounding with noise after a norm.
     ///
     /// # Errors
     ///

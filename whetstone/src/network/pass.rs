@@ -1,8 +1,8 @@
 //! The backward pass of one layer.
 //!
-//! candle's graph gives the same gradients, bit for bit, but writes zeros for each and adds to them,
-//! on threads of its own: an eighth of a step. A network is a chain, so each gradient has one
-//! source, and nothing needs adding.
+//! candle's graph gives the same gradients, bit for bit (to rounding, where noise parts a norm from
+//! its activation), but writes zeros for each and adds to them, on threads of its own: an eighth of
+//! a step. A network is a chain, so each gradient has one source, and nothing needs adding.
 
 use super::Layer;
 use crate::ops::conv2d::{conv2d_gradients, linear_gradients};
