@@ -2,7 +2,9 @@
 
 pub(crate) mod maximise;
 
+use crate::gp::Posterior;
 use crate::normal;
+use crate::space::UnitPoint;
 
 /// Log expected improvement over `best` at each of `m` candidates.
 ///
@@ -30,5 +32,16 @@ pub fn log_expected_improvement(mean: &[f64], sd: &[f64], best: f64, out: &mut [
     assert_eq!(mean.len(), out.len());
     for ((out, mean), sd) in out.iter_mut().zip(mean).zip(sd) {
         *out = sd.ln() + normal::log_h((mean - best) / sd);
+    }
+}
+
+/// Log expected improvement under `posterior` over its incumbent, standardised units.
+pub(crate) fn improvement(posterior: &Posterior) -> impl Fn(&[UnitPoint]) -> Vec<f64> {
+    let best = posterior.incumbent();
+    move |points| {
+        let (mean, sd) = posterior.standardised(points);
+        let mut scores = vec![0.0; points.len()];
+        log_expected_improvement(&mean, &sd, best, &mut scores);
+        scores
     }
 }

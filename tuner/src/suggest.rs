@@ -5,7 +5,7 @@ mod options;
 
 use serde::{Deserialize, Serialize};
 
-use crate::acquisition::maximise::score;
+use crate::acquisition::improvement;
 use crate::gp::Posterior;
 use crate::history::{History, Observation};
 use crate::space::{Space, UnitPoint};
@@ -92,7 +92,7 @@ pub fn suggest(
     let judged = believer.as_ref().map(|believer| {
         let points = std::slice::from_ref(&point);
         let prediction = believer.predict(points);
-        let score = score(believer, believer.incumbent(), points)[0];
+        let score = improvement(believer)(points)[0];
         (prediction.mean[0], prediction.deviation[0], score + believer.scale().ln())
     });
     Ok(Suggestion {

@@ -2,9 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::log_expected_improvement;
 use crate::design;
-use crate::gp::Posterior;
 use crate::space::{Key, Space, UnitPoint};
 use crate::stream::Stream;
 
@@ -39,16 +37,20 @@ const OPTIONS_ASIDE: u64 = 3;
 /// Smallest gain that counts; below it two chains would trade places for ever.
 const GAIN_MIN: f64 = 1e-9;
 
-/// The canonical point of largest log expected improvement that is not `taken`; `None` if every
-/// point that was looked at is.
+/// What is maximised: a score for each of some canonical points, larger is better.
+pub(crate) type Score<'a> = &'a dyn Fn(&[UnitPoint]) -> Vec<f64>;
+
+/// The canonical point of largest score that is not `taken`; `None` if every point that was looked
+/// at is. `centres` are points that did well, best first: their surroundings are looked at closely.
 pub(crate) fn maximise(
     space: &Space,
-    posterior: &Posterior,
-    best: f64,
+    score: Score,
+    centres: &[UnitPoint],
     taken: &HashSet<Key>,
     stream: &mut Stream,
 ) -> Option<UnitPoint> {
-    let search = Search { space, posterior, best, taken };
+    let centres = &centres[..centres.len().min(CENTRES)];
+    let search = Search { space, score, centres, taken };
     let found = match space.distinct() {
         Some(distinct) if distinct <= EXHAUSTIVE_MAX => search.everything(distinct, stream),
         _ => search.chains(stream),
@@ -56,18 +58,10 @@ pub(crate) fn maximise(
     found.map(|chain| chain.at)
 }
 
-/// Log expected improvement at a point, standardised units.
-pub(crate) fn score(posterior: &Posterior, best: f64, points: &[UnitPoint]) -> Vec<f64> {
-    let (mean, sd) = posterior.standardised(points);
-    let mut scores = vec![0.0; points.len()];
-    log_expected_improvement(&mean, &sd, best, &mut scores);
-    scores
-}
-
 struct Search<'a> {
     space: &'a Space,
-    posterior: &'a Posterior,
-    best: f64,
+    score: Score<'a>,
+    centres: &'a [UnitPoint],
     taken: &'a HashSet<Key>,
 }
 
@@ -92,10 +86,8 @@ impl Search<'_> {
     /// Sweeps the space, then improves the best candidates one change at a time.
     fn chains(&self, stream: &mut Stream) -> Option<Chain> {
         let global = (0..GLOBAL).map(|_| design::uniform(self.space, stream)).collect();
-        let centres: Vec<UnitPoint> =
-            self.posterior.ranking().into_iter().take(CENTRES).map(|(point, _)| point).collect();
         let mut near = Vec::new();
-        for centre in &centres {
+        for centre in self.centres {
             near.extend((0..AROUND).map(|_| self.jump(centre, PERTURBATION, stream)));
         }
         let mut near = self.free(near);
@@ -124,7 +116,7 @@ impl Search<'_> {
             neighbours.extend((0..JUMPS).map(|_| self.jump(&chain.at, chain.step, stream)));
             ends.push(neighbours.len());
         }
-        let scores = score(self.posterior, self.best, &neighbours);
+        let scores = (self.score)(&neighbours);
         let mut begin = 0;
         let running = chains.iter_mut().filter(|chain| chain.step >= STEP_MIN);
         for (chain, &end) in running.zip(&ends) {
@@ -205,7 +197,7 @@ impl Search<'_> {
     /// Chains at those of the points that are not taken.
     fn free(&self, points: Vec<UnitPoint>) -> Vec<Chain> {
         let free: Vec<UnitPoint> = points.into_iter().filter(|point| self.is_free(point)).collect();
-        let scores = score(self.posterior, self.best, &free);
+        let scores = (self.score)(&free);
         free.into_iter().zip(scores).map(|(at, score)| Chain { at, score, step: STEP }).collect()
     }
 

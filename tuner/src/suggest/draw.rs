@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::Exhausted;
+use crate::acquisition::improvement;
 use crate::acquisition::maximise::maximise;
 use crate::design;
 use crate::gp::Posterior;
@@ -37,8 +38,10 @@ impl<'a> Draw<'a> {
     /// The free point of largest expected improvement.
     pub(super) fn acquisition(&self, believer: &Posterior) -> Result<UnitPoint, Exhausted> {
         let mut stream = Stream::new(self.seed, u64::from(self.number), Purpose::Search);
-        let best = believer.incumbent();
-        match maximise(self.space, believer, best, &self.taken, &mut stream) {
+        let centres: Vec<UnitPoint> =
+            believer.ranking().into_iter().map(|(point, _)| point).collect();
+        let score = improvement(believer);
+        match maximise(self.space, &score, &centres, &self.taken, &mut stream) {
             Some(point) => Ok(point),
             None => self.uniform(),
         }
