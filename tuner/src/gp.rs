@@ -25,7 +25,7 @@ use kernel::{Columns, HyperParameters, Metric};
 pub use parts::{Parts, PartsError};
 use standardise::{Standard, standardise};
 pub use training::RESULTS_MAX;
-use training::{Training, training};
+use training::{Training, learned_from, training};
 
 /// Smallest variance that is predicted, in standardised units squared: what rounding leaves of it
 /// at a point that is known.
@@ -81,11 +81,13 @@ pub struct Posterior {
 }
 
 impl Posterior {
-    /// Fits the hyper-parameters by maximum a posteriori, and conditions on everything observed.
+    /// Learns the hyper-parameters by maximum a posteriori, and conditions on everything observed.
     ///
     /// `failed` points count at the worst observed value. A function of its arguments alone:
-    /// nothing is carried over from earlier fits. Beyond [`RESULTS_MAX`] results a subset is used.
-    /// `seed` decides that subset and the second start of the climb.
+    /// nothing is carried over from earlier fits. Up to 50 results the hyper-parameters are learned
+    /// from all; of more from those at the last multiple of a 25th, and from at most 300 of these.
+    /// Beyond [`RESULTS_MAX`] results a subset is used. `seed` decides the subsets and the second
+    /// start of the climb.
     ///
     /// # Errors
     ///
@@ -97,24 +99,44 @@ impl Posterior {
         failed: &[UnitPoint],
         seed: u64,
     ) -> Result<Posterior, FitError> {
+        Posterior::fit_after(None, space, observed, failed, seed)
+    }
+
+    /// The same, faster where `before` is the posterior of fewer results of the same study: what it
+    /// has learned is taken over if it would be learned again. The result does not depend on it.
+    pub fn fit_after(
+        before: Option<&Posterior>,
+        space: &Space,
+        observed: &[Observation],
+        failed: &[UnitPoint],
+        seed: u64,
+    ) -> Result<Posterior, FitError> {
         let training = training(space, observed, failed, seed)?;
         let counts = (observed.len() as u32, failed.len() as u32);
-        Posterior::of(Metric::of(space), training, counts, seed)
+        let alike = |before: &&Posterior| {
+            let rows = (before.observed_rows, training.observed_rows);
+            before.seed == seed
+                && before.observed_rows == before.observations as usize
+                && training.observed_rows == observed.len()
+                && learned_from(rows.0) == learned_from(rows.1)
+        };
+        let known = before.filter(alike).map(|before| (before.hyper.clone(), before.log_posterior));
+        Posterior::of(Metric::of(space), training, known, counts, seed)
     }
 
     /// The same, over any metric.
     fn of(
         metric: Metric,
         training: Training,
+        known: Option<(HyperParameters, f64)>,
         (observations, failures): (u32, u32),
         seed: u64,
     ) -> Result<Posterior, FitError> {
         let points = Columns::of(&training.points, metric.dimensions());
         let n = points.len();
+        let (hyper, log_posterior) = known.unwrap_or_else(|| learn(&metric, &training, seed));
         let (targets, standard) = standardise(&training.values);
-        let mut stream = Stream::new(seed, n as u64, Purpose::Fit);
-        let fitted = fit::fit(&metric, &points, &targets, &mut stream);
-        let covariance = fit::covariance(&metric, &points, &fitted.hyper);
+        let covariance = fit::covariance(&metric, &points, &hyper);
         let singular = |_| FitError::Singular { points: n };
         let factor = Factor::new(&covariance).map_err(singular)?;
         let alpha = factor.solve(&targets);
@@ -123,11 +145,11 @@ impl Posterior {
             points,
             observed_rows: training.observed_rows,
             failed_rows: n - training.observed_rows,
-            hyper: fitted.hyper,
+            hyper,
             standard,
             factor,
             alpha,
-            log_posterior: fitted.log_posterior,
+            log_posterior,
             observations,
             failures,
             seed,
@@ -274,4 +296,13 @@ impl Posterior {
         let points: Vec<UnitPoint> = rows.map(|row| UnitPoint(self.points.point(row))).collect();
         self.standardised(&points).0
     }
+}
+
+/// The most credible hyper-parameters given a training's lesson, and their log posterior density.
+fn learn(metric: &Metric, training: &Training, seed: u64) -> (HyperParameters, f64) {
+    let (points, values) = training.lesson(seed);
+    let mut stream = Stream::new(seed, points.len() as u64, Purpose::Fit);
+    let points = Columns::of(points, metric.dimensions());
+    let fitted = fit::fit(metric, &points, &standardise(&values).0, &mut stream);
+    (fitted.hyper, fitted.log_posterior)
 }

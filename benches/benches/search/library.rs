@@ -19,6 +19,7 @@ pub struct Library {
     open: BTreeMap<u64, UnitPoint>,
     lost: Vec<u64>,
     posterior: Option<Posterior>,
+    before: Option<Posterior>,
 }
 
 impl Library {
@@ -33,6 +34,7 @@ impl Library {
             open: BTreeMap::new(),
             lost: Vec::new(),
             posterior: None,
+            before: None,
         }
     }
 }
@@ -47,7 +49,9 @@ impl Optimizer for Library {
             && self.posterior.is_none()
             && self.observed.len() > 2
         {
-            self.posterior = Posterior::fit(&self.space, &self.observed, &[], self.seed).ok();
+            let before = self.before.as_ref();
+            self.posterior =
+                Posterior::fit_after(before, &self.space, &self.observed, &[], self.seed).ok();
         }
         let history = History {
             observed: self.observed.clone(),
@@ -72,7 +76,7 @@ impl Optimizer for Library {
         let point = self.open.remove(&token).expect("asked before it is told");
         let value = if self.maximize { value } else { -value };
         self.observed.push(Observation { point, value });
-        self.posterior = None;
+        self.before = self.posterior.take().or(self.before.take());
         Ok(())
     }
 

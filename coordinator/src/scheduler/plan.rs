@@ -139,7 +139,8 @@ fn known(snapshot: &Snapshot) -> Known {
     Known { history, pending, failed }
 }
 
-/// The posterior of these observations: the warm one if it is of just these, else a fresh one.
+/// The posterior of these observations: the warm one if it is of just these, else a fresh one, with
+/// what the warm one has learned if that is still to be used.
 fn fit(
     space: &Space,
     options: &Options,
@@ -153,13 +154,11 @@ fn fit(
     if options.algorithm != Algorithm::GaussianProcess || history.observed.len() < fit_from {
         return None;
     }
-    if let Some(warm) = warm
-        && warm.horizon == horizon
-        && warm.failed == failed
-    {
-        return Some(warm);
-    }
-    match Posterior::fit(space, &history.observed, &history.failed, seed) {
+    let before = match warm {
+        Some(warm) if warm.horizon == horizon && warm.failed == failed => return Some(warm),
+        warm => warm.map(|warm| warm.posterior),
+    };
+    match Posterior::fit_after(before.as_ref(), space, &history.observed, &history.failed, seed) {
         Ok(posterior) => Some(Fit { horizon, failed: failed.to_vec(), posterior }),
         Err(error) => {
             // A space-filling point is worse than a good one and better than none.

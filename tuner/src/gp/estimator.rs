@@ -126,7 +126,7 @@ where
         let values: Vec<f64> = targets.iter().map(|value| to_f64(*value)).collect();
         let count = values.len() as u32;
         let training = gather(rows(&dataset.records), values, self.seed)?;
-        Ok(Gp(Posterior::of(Metric(categories), training, (count, 0), self.seed)?))
+        Ok(Gp(Posterior::of(Metric(categories), training, None, (count, 0), self.seed)?))
     }
 }
 

@@ -8,8 +8,20 @@ use crate::stream::{Purpose, Stream};
 /// Most results that are all used. The factor costs n³/3: at 1,500 one evaluation of the
 /// likelihood takes about a second, and a fit takes a hundred.
 pub const RESULTS_MAX: usize = 1500;
-/// Of more, so many are kept as the best, as the newest, and at random from the rest.
-const SHARE: usize = RESULTS_MAX / 3;
+/// Most results that hyper-parameters are learned from: 24 of them are no better known from a
+/// thousand results, and a climb costs sixty times n³.
+const LEARNED_MAX: usize = 300;
+/// Up to so many results, hyper-parameters are learned anew with each.
+const ANEW_MAX: usize = 50;
+/// Beyond, whenever the results have grown by one in so many.
+const ANEW_SHARE: usize = 25;
+
+/// From how many of `results` hyper-parameters are learned: a function of the count alone, so that
+/// it does not matter when anybody asked.
+pub(crate) fn learned_from(results: usize) -> usize {
+    let step = if results <= ANEW_MAX { 1 } else { results.div_ceil(ANEW_SHARE) };
+    results - results % step
+}
 
 /// What the process sees.
 pub(crate) struct Training {
@@ -19,6 +31,16 @@ pub(crate) struct Training {
     pub(crate) values: Vec<f64>,
     /// How many of the points, from the front, were measured; the others failed.
     pub(crate) observed_rows: usize,
+}
+
+impl Training {
+    /// The points and values that hyper-parameters are learned from: of the first
+    /// [`learned_from`] measured ones at most [`LEARNED_MAX`].
+    pub(crate) fn lesson(&self, seed: u64) -> (Vec<&UnitPoint>, Vec<f64>) {
+        let values = &self.values[..learned_from(self.observed_rows)];
+        let kept = keep(values, LEARNED_MAX, seed);
+        kept.into_iter().map(|row| (&self.points[row], values[row])).unzip()
+    }
 }
 
 /// Gathers results and failures, the latter at the worst value seen. Beyond [`RESULTS_MAX`], the
@@ -58,7 +80,7 @@ pub(crate) fn gather(
     let observed = values.len();
     let worst = values.iter().copied().fold(f64::INFINITY, f64::min);
     values.resize(points.len(), worst);
-    let kept = keep(&values, seed);
+    let kept = keep(&values, RESULTS_MAX, seed);
     let observed_rows = kept.iter().filter(|&&row| row < observed).count();
     Ok(Training {
         points: kept.iter().map(|&row| points[row].clone()).collect(),
@@ -67,24 +89,26 @@ pub(crate) fn gather(
     })
 }
 
-/// The rows that are kept, ascending.
-fn keep(values: &[f64], seed: u64) -> Vec<usize> {
+/// The rows that are kept, ascending: all, or a third of `most` each as the best, as the newest, and
+/// at random from the rest.
+fn keep(values: &[f64], most: usize, seed: u64) -> Vec<usize> {
     let n = values.len();
-    if n <= RESULTS_MAX {
+    if n <= most {
         return (0..n).collect();
     }
+    let share = most / 3;
     let mut by_value: Vec<usize> = (0..n).collect();
     by_value.sort_by(|&a, &b| values[b].total_cmp(&values[a]).then(a.cmp(&b)));
     let mut kept = vec![false; n];
     let first_kept = |rows: &mut dyn Iterator<Item = usize>, kept: &mut Vec<bool>| {
-        let rows: Vec<usize> = rows.filter(|&row| !kept[row]).take(SHARE).collect();
+        let rows: Vec<usize> = rows.filter(|&row| !kept[row]).take(share).collect();
         rows.into_iter().for_each(|row| kept[row] = true);
     };
     first_kept(&mut by_value.into_iter(), &mut kept);
     first_kept(&mut (0..n).rev(), &mut kept);
     let rest: Vec<usize> = (0..n).filter(|&row| !kept[row]).collect();
     let mut stream = Stream::new(seed, n as u64, Purpose::Subset);
-    for place in stream.choose(SHARE, rest.len()) {
+    for place in stream.choose(share, rest.len()) {
         kept[rest[place]] = true;
     }
     (0..n).filter(|&row| kept[row]).collect()
@@ -109,7 +133,7 @@ mod tests {
     fn of_too_many_results_the_best_and_the_newest_are_kept_and_the_rest_is_drawn_by_seed() {
         // The best are the oldest, so that the three groups do not overlap.
         let values: Vec<f64> = (0..4000).map(|i| -f64::from(i)).collect();
-        let rows = |seed| keep(&values, seed);
+        let rows = |seed| keep(&values, RESULTS_MAX, seed);
         let kept = rows(1);
         assert_eq!(kept.len(), RESULTS_MAX);
         assert_eq!(kept[..500], (0..500).collect::<Vec<_>>()[..]);
@@ -117,6 +141,19 @@ mod tests {
         assert!(kept.windows(2).all(|pair| pair[0] < pair[1]));
         assert_eq!(kept, rows(1));
         assert_ne!(kept, rows(2));
+    }
+
+    #[test]
+    fn hyper_parameters_are_learned_anew_ever_more_rarely_and_from_no_more_than_enough() {
+        let at: Vec<usize> = (1..=120).map(learned_from).collect();
+        assert_eq!(at[..50], (1..=50).collect::<Vec<_>>()[..]);
+        assert_eq!(at[75..84], [76, 76, 76, 76, 80, 80, 80, 80, 84]);
+        assert!((1..5000).all(|n| learned_from(n) <= n && learned_from(n) > n - n / 25 - 1));
+        let values: Vec<f64> = (0..700).map(f64::from).collect();
+        let training = gather(line(700), values, 1).unwrap();
+        let (points, values) = training.lesson(1);
+        assert_eq!((points.len(), values.len()), (LEARNED_MAX, LEARNED_MAX));
+        assert!(values.contains(&699.0), "the best is among them");
     }
 
     #[test]

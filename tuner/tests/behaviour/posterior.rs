@@ -249,3 +249,24 @@ fn what_cannot_be_fitted_is_refused_in_one_sentence() {
     let infinite = Observation { point: point(&space, 0), value: f64::INFINITY };
     assert_eq!(refused(&[infinite]).to_string(), "result 0 is inf; record it as failed instead");
 }
+
+#[test]
+fn what_an_earlier_posterior_has_learned_saves_time_and_changes_nothing() {
+    let space = mixed();
+    let results = results(&space, 64);
+    let fit =
+        |n: usize, failed: &[UnitPoint]| Posterior::fit(&space, &results[..n], failed, 3).unwrap();
+    let failed = [point(&space, 90)];
+    // Learned anew at 50 and 51 and at 60, taken over from 57 to 59 and from 60 to 61.
+    for (before, n) in [(50, 51), (57, 59), (59, 60), (60, 61), (12, 64)] {
+        let earlier = fit(before, &[]);
+        let after =
+            Posterior::fit_after(Some(&earlier), &space, &results[..n], &failed, 3).unwrap();
+        assert_eq!(after.parts(), fit(n, &failed).parts(), "{before} and then {n}");
+    }
+    assert_eq!(fit(57, &[]).length_scales(), fit(59, &[]).length_scales());
+    assert_ne!(fit(59, &[]).length_scales(), fit(60, &[]).length_scales());
+    let other = Posterior::fit(&space, &results[..57], &[], 4).unwrap();
+    let after = Posterior::fit_after(Some(&other), &space, &results[..59], &[], 3).unwrap();
+    assert_eq!(after.parts(), fit(59, &[]).parts(), "of another seed nothing is taken over");
+}
