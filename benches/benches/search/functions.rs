@@ -105,8 +105,8 @@ fn rosenbrock(at: &At) -> (f64, f64) {
 fn levy(at: &At) -> (f64, f64) {
     let w: Vec<f64> = at.numbers().iter().map(|x| 1.0 + (x - 1.0) / 4.0).collect();
     let last = w[w.len() - 1];
-    let mut value = (PI * w[0]).sin().powi(2)
-        + (last - 1.0).powi(2) * (1.0 + (2.0 * PI * last).sin().powi(2));
+    let mut value =
+        (PI * w[0]).sin().powi(2) + (last - 1.0).powi(2) * (1.0 + (2.0 * PI * last).sin().powi(2));
     for t in &w[..w.len() - 1] {
         value += (t - 1.0).powi(2) * (1.0 + 10.0 * (PI * t + 1.0).sin().powi(2));
     }
@@ -166,7 +166,8 @@ fn case_two(at: &At) -> (f64, f64) {
         }
     }
     if at.text("noise_loc") != "none" {
-        let loud = if at.number("noise_std") > 0.25 { at.arg("noise_std").unwrap_or(0.0) } else { 0.0 };
+        let loud =
+            if at.number("noise_std") > 0.25 { at.arg("noise_std").unwrap_or(0.0) } else { 0.0 };
         s += at.arg("noise_layer").unwrap_or(0.0) - loud;
     }
     (chance + (top - chance) / (1.0 + (-s).exp()), noise(at))

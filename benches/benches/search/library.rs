@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use tuner::{Algorithm, History, Observation, Options, Point, Posterior, Space, UnitPoint, suggest};
+use tuner::{
+    Algorithm, History, Observation, Options, Point, Posterior, Space, UnitPoint, suggest,
+};
 
 use crate::{problem::Problem, run::Optimizer};
 
@@ -41,7 +43,10 @@ impl Optimizer for Library {
         if let Some(token) = self.lost.pop() {
             return Ok((token, self.space.decode(&self.open[&token])));
         }
-        if self.options.algorithm == Algorithm::GaussianProcess && self.posterior.is_none() && self.observed.len() > 2 {
+        if self.options.algorithm == Algorithm::GaussianProcess
+            && self.posterior.is_none()
+            && self.observed.len() > 2
+        {
             self.posterior = Posterior::fit(&self.space, &self.observed, &[], self.seed).ok();
         }
         let history = History {

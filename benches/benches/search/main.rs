@@ -54,15 +54,12 @@ fn main() -> Result<()> {
         names.sort();
     }
     let setting = Setting { workers: arguments.workers, lost: arguments.lost };
-    let problems: Vec<Problem> = names
-        .iter()
-        .map(|name| Problem::read(&arguments.suite, name))
-        .collect::<Result<_>>()?;
+    let problems: Vec<Problem> =
+        names.iter().map(|name| Problem::read(&arguments.suite, name)).collect::<Result<_>>()?;
     rayon::ThreadPoolBuilder::new().num_threads(arguments.threads).build_global()?;
     use rayon::prelude::*;
-    let jobs: Vec<(usize, u64)> = (0..problems.len())
-        .flat_map(|p| (0..arguments.seeds).map(move |seed| (p, seed)))
-        .collect();
+    let jobs: Vec<(usize, u64)> =
+        (0..problems.len()).flat_map(|p| (0..arguments.seeds).map(move |seed| (p, seed))).collect();
     let begun = Instant::now();
     let results: Vec<Result<(usize, f64, f64, f64, usize)>> = jobs
         .par_iter()
@@ -89,7 +86,8 @@ fn main() -> Result<()> {
     let (mut total, mut total_auc, mut variance) = (0.0, 0.0, 0.0);
     for (problem, (last, auc, near, duplicates)) in problems.iter().zip(&all) {
         let m = mean(last);
-        let var = last.iter().map(|v| (v - m).powi(2)).sum::<f64>() / (last.len() as f64 - 1.0).max(1.0);
+        let var =
+            last.iter().map(|v| (v - m).powi(2)).sum::<f64>() / (last.len() as f64 - 1.0).max(1.0);
         variance += var / last.len() as f64;
         total += m;
         total_auc += mean(auc);

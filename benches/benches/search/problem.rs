@@ -75,8 +75,8 @@ impl Problem {
     pub fn read(folder: &Path, name: &str) -> Result<Problem> {
         let path = folder.join(format!("{name}.json"));
         let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
-        let file: File =
-            serde_json::from_str(&text).with_context(|| format!("understand {}", path.display()))?;
+        let file: File = serde_json::from_str(&text)
+            .with_context(|| format!("understand {}", path.display()))?;
         let parameters = file.space.params.iter().map(parameter).collect::<Result<_>>()?;
         let table = match file.args.get("file").and_then(Json::as_str) {
             Some(table) => read_table(&folder.join("../tables").join(table))?,

@@ -8,8 +8,8 @@
 //!
 //! Source: E. Real, A. Aggarwal, Y. Huang & Q. Le, "Regularized Evolution for Image Classifier
 //! Architecture Search", AAAI 2019, algorithm 1, <https://arxiv.org/abs/1802.01548>. Ours are smaller
-//! populations, for hundreds of trials instead of tens of thousands, in the paper's proportion of one
-//! to four; mutations of numbers are small steps, as there only categories were searched.
+//! populations and keener tournaments, for tens or hundreds of trials instead of tens of thousands;
+//! mutations of numbers are small steps, where the paper searched categories alone.
 
 use super::draw::Draw;
 use crate::history::{History, Observation};
@@ -18,9 +18,11 @@ use crate::stream::{Purpose, Stream};
 
 /// Results that live.
 pub(super) const POPULATION: usize = 20;
-/// Of which so many compete to be the parent.
-const TOURNAMENT: usize = 5;
-/// Deviation of a step along a number, unit interval.
+/// Of which so many compete to be the parent. Measured on eight mixed problems of 2 to 22 dimensions,
+/// 60 seeds each: 5, the paper's proportion, left 0.29 of normalised regret after 30 to 40 results, 10
+/// left 0.25, 20 left 0.24, and random points 0.32.
+const TOURNAMENT: usize = 10;
+/// Deviation of a step along a number, unit interval; 0.1 and 0.3 measured alike.
 const STEP: f64 = 0.2;
 /// Mutations after which a child that is always taken is given up.
 const MUTATIONS_MAX: usize = 64;

