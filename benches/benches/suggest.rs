@@ -31,7 +31,7 @@ fn main() {
         })
         .collect();
     let space = Space::new(parameters).expect("a valid space");
-    let options = Options { algorithm: Algorithm::GaussianProcess, start_points: None };
+    let options = Options { algorithm: Algorithm::GaussianProcess, ..Options::default() };
     println!("{:>6} {:>12} {:>12}", "n", "fit ms", "suggest ms");
     for n in [20, 100, 300] {
         let history = history(&space, n);
@@ -49,7 +49,7 @@ fn main() {
 
 /// `n` random points of the space, with a smooth function of a few parameters and an interaction.
 fn history(space: &Space, n: u32) -> History {
-    let random = Options { algorithm: Algorithm::Random, start_points: None };
+    let random = Options { algorithm: Algorithm::Random, ..Options::default() };
     let mut history = History { observed: vec![], pending: vec![], failed: vec![], taken: vec![] };
     for number in 0..n {
         let point = suggest(space, &random, &history, None, 9, number).expect("left").point;

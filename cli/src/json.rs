@@ -48,6 +48,7 @@ pub fn spec(spec: &StudySpec) -> Json {
         "max_trial_seconds": spec.max_trial_seconds,
         "seed": spec.seed,
         "start_points": spec.start_points,
+        "start_design": words::start_design(spec.start_design()),
         "checkpoint_epochs": spec.checkpoint_epochs,
         "objective": match objective {
             Some(objective::Kind::Whetstone(whetstone)) => json!({

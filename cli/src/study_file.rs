@@ -13,7 +13,8 @@ use std::path::Path;
 
 use proto::v1::objective::Kind;
 use proto::v1::{
-    Algorithm, Direction, ExternalObjective, Objective, Space, StudySpec, Value, WhetstoneObjective,
+    Algorithm, Direction, ExternalObjective, Objective, Space, StartDesign, StudySpec, Value,
+    WhetstoneObjective,
 };
 use toml::Spanned;
 
@@ -93,7 +94,18 @@ pub fn parse(text: &str, label: &str, overrides: &Overrides) -> Result<StudySpec
                 ("random", Algorithm::Random),
                 ("grid", Algorithm::Grid),
                 ("sobol", Algorithm::Sobol),
+                ("tpe", Algorithm::Tpe),
+                ("evolution", Algorithm::Evolution),
             ],
+        )?,
+    };
+    let start_design = match &file.start_design {
+        None => StartDesign::Unspecified,
+        Some(word) => one_of(
+            source,
+            "start_design",
+            word,
+            &[("sobol", StartDesign::Sobol), ("random", StartDesign::Random)],
         )?,
     };
     let direction = match &file.direction {
@@ -146,6 +158,7 @@ pub fn parse(text: &str, label: &str, overrides: &Overrides) -> Result<StudySpec
             &file.checkpoint_epochs,
             CHECKPOINT_EPOCHS_MAX,
         )?,
+        start_design: start_design.into(),
     })
 }
 

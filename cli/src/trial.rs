@@ -111,7 +111,11 @@ pub fn described(trial: &Trial, parameters: &[Parameter]) -> String {
             why += &format!(", predicted {}", table::predicted(trial));
         }
         if let Some(acquisition) = suggestion.acquisition {
-            why += &format!(", log expected improvement {}", table::short(acquisition, 2));
+            let what = match suggestion.origin.as_str() {
+                "parzen" => "log density ratio",
+                _ => "log expected improvement",
+            };
+            why += &format!(", {what} {}", table::short(acquisition, 2));
         }
         why += &format!(", from {}", words::count(suggestion.horizon, "result"));
         pairs.push(("chosen by", why));

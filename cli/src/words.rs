@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use proto::v1::{Algorithm, Direction, Study, StudyState, Trial, TrialState};
+use proto::v1::{Algorithm, Direction, StartDesign, Study, StudyState, Trial, TrialState};
 
 /// The word for a study's state.
 pub fn study_state(study: &Study) -> &'static str {
@@ -45,6 +45,16 @@ pub fn algorithm(algorithm: Algorithm) -> &'static str {
         Algorithm::Random => "random",
         Algorithm::Grid => "grid",
         Algorithm::Sobol => "sobol",
+        Algorithm::Tpe => "tpe",
+        Algorithm::Evolution => "evolution",
+    }
+}
+
+/// The word for a start design, as study files spell it.
+pub fn start_design(design: StartDesign) -> &'static str {
+    match design {
+        StartDesign::Unspecified | StartDesign::Sobol => "sobol",
+        StartDesign::Random => "random",
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
-use tuner::{Algorithm, Space, Value};
+use tuner::{Algorithm, Options, Space, StartDesign, Value};
 
 use crate::trial::Trial;
 
@@ -39,8 +39,10 @@ pub struct StudySpec {
     pub direction: Direction,
     /// How points are chosen.
     pub algorithm: Algorithm,
-    /// Space-filling points first; `None`: the algorithm's own number.
+    /// Points of the start design first; `None`: the algorithm's own number.
     pub start_points: Option<i32>,
+    /// What they are.
+    pub start_design: StartDesign,
     /// Seed of every random choice in the study.
     pub seed: u64,
     /// The budget in trials, 1 to [`TRIALS_MAX`].
@@ -53,6 +55,17 @@ pub struct StudySpec {
     pub max_trial_seconds: i32,
     /// Epochs between two checkpoints, at most [`CHECKPOINT_EPOCHS_MAX`]; 0: none.
     pub checkpoint_epochs: i32,
+}
+
+impl StudySpec {
+    /// What the tuner is asked for.
+    pub fn options(&self) -> Options {
+        Options {
+            algorithm: self.algorithm,
+            start_points: self.start_points.map(i32::unsigned_abs),
+            start_design: self.start_design,
+        }
+    }
 }
 
 /// What a trial measures; stored as JSON in `study.objective`.

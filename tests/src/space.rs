@@ -1,8 +1,9 @@
 //! Studies and objectives that several tests use.
 
 use proto::v1::{
-    BoolDomain, ExternalObjective, FloatDomain, Objective, Parameter, Point, Scale, Space,
-    StudySpec, Value, WhetstoneObjective, objective::Kind, parameter::Domain, value::Kind as Worth,
+    BoolDomain, CategoricalDomain, ExternalObjective, FloatDomain, IntDomain, Objective,
+    OrdinalDomain, Parameter, Point, Scale, Space, StudySpec, Value, WhetstoneObjective,
+    objective::Kind, parameter::Domain, value::Kind as Worth,
 };
 
 use crate::hand::number;
@@ -14,22 +15,33 @@ pub fn eight_switches() -> Space {
 
 /// One switch.
 pub fn switch(name: &str) -> Parameter {
-    Parameter {
-        name: name.to_owned(),
-        domain: Some(Domain::Bool(BoolDomain {})),
-        condition: None,
-        default_value: None,
-    }
+    parameter(name, Domain::Bool(BoolDomain {}))
 }
 
 /// A number from `low` to `high`.
 pub fn float(name: &str, low: f64, high: f64) -> Parameter {
-    Parameter {
-        name: name.to_owned(),
-        domain: Some(Domain::Float(FloatDomain { low, high, scale: 0 })),
-        condition: None,
-        default_value: None,
-    }
+    parameter(name, Domain::Float(FloatDomain { low, high, scale: 0 }))
+}
+
+/// A whole number from `low` to `high`, by ratios.
+pub fn log_int(name: &str, low: i64, high: i64) -> Parameter {
+    parameter(name, Domain::Int(IntDomain { low, high, scale: Scale::Log.into() }))
+}
+
+/// The numbers 1 to `options`.
+pub fn ordinal(name: &str, options: u32) -> Parameter {
+    let values = (1..=options).map(f64::from).collect();
+    parameter(name, Domain::Ordinal(OrdinalDomain { values }))
+}
+
+/// The names `c0`, `c1` … without an order.
+pub fn category(name: &str, options: usize) -> Parameter {
+    let choices = (0..options).map(|i| format!("c{i}")).collect();
+    parameter(name, Domain::Categorical(CategoricalDomain { choices }))
+}
+
+fn parameter(name: &str, domain: Domain) -> Parameter {
+    Parameter { name: name.to_owned(), domain: Some(domain), condition: None, default_value: None }
 }
 
 /// An external study over a space.

@@ -4,6 +4,8 @@
 mod artifacts;
 #[path = "system/bad_input.rs"]
 mod bad_input;
+#[path = "system/extremes.rs"]
+mod extremes;
 #[path = "system/house.rs"]
 mod house;
 #[path = "system/killed.rs"]

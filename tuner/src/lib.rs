@@ -31,6 +31,9 @@
 //! set the scale; failed ones count as the worst seen. When results of one height follow each other,
 //! at the floor or on a ledge above it, every second point is space-filling again.
 //!
+//! **Other ways.** A Parzen estimator and regularised evolution learn from the order of the results
+//! alone; Sobol, random and grid from nothing. All stand behind the same verb.
+//!
 //! **The record.** Nothing is remembered between two calls. [`Posterior::fit`] is a function of
 //! (space, results, seed), [`suggest`] of (space, options, history, posterior, seed, number);
 //! chance is counter-based. A stored study can therefore be replayed, suggestion by suggestion, on
@@ -93,5 +96,6 @@ pub use space::{
     Space, SpaceError, UnitPoint, Value,
 };
 pub use suggest::{
-    Algorithm, Exhausted, Options, OptionsError, Origin, Suggestion, UnknownName, suggest,
+    Algorithm, Exhausted, Options, OptionsError, Origin, StartDesign, Suggestion, UnknownName,
+    suggest,
 };

@@ -199,6 +199,17 @@ impl Space {
         self.canonical(&UnitPoint(units.collect()))
     }
 
+    /// One parameter's share of [`Space::spread`].
+    pub(crate) fn spread_one(&self, place: usize, uniform: f64) -> f64 {
+        self.columns[place].spread(uniform)
+    }
+
+    /// The uniform numbers, from one to below the other, that [`Space::spread`] takes to an option
+    /// of a discrete parameter: its share of [0, 1].
+    pub(crate) fn cell(&self, place: usize, option: u64) -> (f64, f64) {
+        self.columns[place].cell(option)
+    }
+
     /// What a point is looked up by among those tried.
     pub(crate) fn key(&self, point: &UnitPoint) -> Key {
         let canonical = self.canonical(point);
@@ -231,7 +242,7 @@ impl Space {
     }
 
     /// Whether `place` is active, given the activity and values of all before it.
-    fn is_active(&self, place: usize, active: &[bool], units: &[f64]) -> bool {
+    pub(crate) fn is_active(&self, place: usize, active: &[bool], units: &[f64]) -> bool {
         match &self.forest.parents[place] {
             None => true,
             Some((parent, options)) => {

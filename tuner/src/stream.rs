@@ -23,6 +23,10 @@ pub(crate) enum Purpose {
     Search = 4,
     /// Uniform points.
     Uniform = 5,
+    /// Candidates from the density of good points.
+    Parzen = 10,
+    /// Parents and mutations.
+    Evolution = 11,
 }
 
 /// A stream of random numbers.

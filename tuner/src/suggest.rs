@@ -1,7 +1,10 @@
 //! The one verb: where to look next.
 
 mod draw;
+mod evolution;
 mod options;
+mod parzen;
+mod tpe;
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +13,7 @@ use crate::gp::Posterior;
 use crate::history::{History, Observation};
 use crate::space::{Space, UnitPoint};
 use draw::Draw;
-pub use options::{Algorithm, Options, OptionsError, Origin, UnknownName};
+pub use options::{Algorithm, Options, OptionsError, Origin, StartDesign, UnknownName};
 
 /// Where to look next, and what was thought of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,7 +26,8 @@ pub struct Suggestion {
     pub mean: Option<f64>,
     /// Posterior deviation of the objective there, noise left out, pending points believed.
     pub deviation: Option<f64>,
-    /// Log expected improvement there: natural logarithm, of objective units.
+    /// Log expected improvement there: natural logarithm, of objective units. For
+    /// [`Origin::Parzen`] the logarithm of the ratio of the good density to the bad one.
     pub acquisition: Option<f64>,
 }
 
@@ -34,6 +38,8 @@ pub struct Exhausted;
 
 /// Fewest results a posterior is asked about; two if the study starts with two points or fewer.
 const RESULTS_MIN: u32 = 3;
+/// Fewest results that can be split into good and bad ones.
+const SPLIT_MIN: usize = 2;
 /// Results of one height, one after the other, that make a plateau.
 const PLATEAU_RESULTS: usize = 4;
 /// How far apart they may lie, as a share of all that was seen. Measured on a space of 22 mixed
@@ -73,21 +79,37 @@ pub fn suggest(
         // A factor that cannot be extended is no posterior; the point is then space-filling.
         believer.believe(&pending).ok().map(|()| believer)
     });
+    let start = options.start_points(space);
+    let mut ratio = None;
     let (point, origin) = match options.algorithm {
         Algorithm::Random => (draw.uniform()?, Origin::Random),
         Algorithm::Grid => (draw.grid()?, Origin::Grid),
         Algorithm::Sobol => (draw.sobol()?, Origin::Sobol),
-        Algorithm::GaussianProcess => {
-            let start = options.start_points(space);
-            match &believer {
-                _ if is_start(start, history, number) => (draw.sobol()?, Origin::Start),
-                None => (draw.sobol()?, Origin::Sobol),
-                _ if number % 2 == 1 && is_plateau(start, &history.observed) => {
-                    (draw.sobol()?, Origin::Plateau)
-                }
-                Some(believer) => (draw.acquisition(believer)?, Origin::Acquisition),
-            }
+        _ if is_start(options, start, history, number) => {
+            let point = match options.start_design {
+                StartDesign::Sobol => draw.sobol()?,
+                StartDesign::Random => draw.uniform()?,
+            };
+            (point, Origin::Start)
         }
+        Algorithm::Tpe => match tpe::tpe(space, &draw, history) {
+            Some((point, log_ratio)) => {
+                ratio = Some(log_ratio);
+                (point, Origin::Parzen)
+            }
+            None => (draw.uniform()?, Origin::Random),
+        },
+        Algorithm::Evolution => match evolution::evolution(space, &draw, history) {
+            Some(point) => (point, Origin::Mutation),
+            None => (draw.uniform()?, Origin::Random),
+        },
+        Algorithm::GaussianProcess => match &believer {
+            None => (draw.sobol()?, Origin::Sobol),
+            _ if number % 2 == 1 && is_plateau(start, &history.observed) => {
+                (draw.sobol()?, Origin::Plateau)
+            }
+            Some(believer) => (draw.acquisition(believer)?, Origin::Acquisition),
+        },
     };
     let judged = believer.as_ref().map(|believer| {
         let points = std::slice::from_ref(&point);
@@ -100,13 +122,17 @@ pub fn suggest(
         origin,
         mean: judged.map(|(mean, _, _)| mean),
         deviation: judged.map(|(_, deviation, _)| deviation),
-        acquisition: judged.map(|(_, _, acquisition)| acquisition),
+        acquisition: ratio.or(judged.map(|(_, _, acquisition)| acquisition)),
     })
 }
 
-/// Whether there is too little to model yet.
-fn is_start(start: u32, history: &History, number: u32) -> bool {
-    let results_min = start.clamp(2, RESULTS_MIN) as usize;
+/// Whether there is too little to learn from yet.
+fn is_start(options: &Options, start: u32, history: &History, number: u32) -> bool {
+    let results_min = match options.algorithm {
+        Algorithm::Tpe => SPLIT_MIN,
+        Algorithm::Evolution => 1,
+        _ => start.clamp(2, RESULTS_MIN) as usize,
+    };
     number < start || history.observed.len() < results_min
 }
 

@@ -1,7 +1,11 @@
 //! What the crate promises, seen from outside.
 
+#[path = "behaviour/algorithms.rs"]
+mod algorithms;
 #[path = "behaviour/estimator.rs"]
 mod estimator;
+#[path = "behaviour/numbers.rs"]
+mod numbers;
 #[path = "behaviour/posterior.rs"]
 mod posterior;
 #[path = "behaviour/space.rs"]

@@ -18,6 +18,7 @@ pub struct FileTable {
     pub seed: Option<u64>,
     pub algorithm: Option<Spanned<String>>,
     pub start_points: Option<Spanned<u32>>,
+    pub start_design: Option<Spanned<String>>,
     pub direction: Option<Spanned<String>>,
     pub objective: Spanned<ObjectiveTable>,
     #[serde(default)]

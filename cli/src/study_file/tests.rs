@@ -58,11 +58,12 @@ fn every_preset_is_in_order_and_named_like_its_file() {
 fn the_papers_spaces_have_as_many_points_as_the_paper_says() {
     let one = preset("case-one");
     assert_eq!(size(one.space.as_ref().unwrap()), Some(256));
-    assert_eq!((one.max_trials, one.start_points), (15, 2));
+    let start = (2, proto::v1::StartDesign::Random);
+    assert_eq!((one.max_trials, (one.start_points, one.start_design())), (15, start));
     let two = preset("case-two");
     assert_eq!(two.space.as_ref().unwrap().parameters.len(), 22);
     assert_eq!(size(two.space.as_ref().unwrap()), Some(398_131_200));
-    assert_eq!((two.max_trials, two.start_points), (30, 2));
+    assert_eq!((two.max_trials, (two.start_points, two.start_design())), (30, start));
 }
 
 #[test]
@@ -224,6 +225,11 @@ fn every_bad_value_gets_one_line_that_says_what_would_be_right() {
             "max_trials = 3",
             "max_trials = 3\nalgorithm = \"gp\"",
             "\"gaussian_process\", \"random\"",
+        ),
+        (
+            "max_trials = 3",
+            "max_trials = 3\nalgorithm = \"tpe\"\nstart_design = \"lhs\"",
+            "`start_design` = \"lhs\" is unknown: it must be one of \"sobol\" or \"random\"",
         ),
         ("max_trials = 3", "max_trials = 3\ndirection = \"up\"", "\"maximize\" or \"minimize\""),
     ];

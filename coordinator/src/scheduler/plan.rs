@@ -62,10 +62,7 @@ pub fn make(snapshot: &Snapshot, warm: Option<Fit>, count: usize) -> (Plan, Opti
     let spec = &snapshot.study.spec;
     let Known { mut history, mut pending, failed } = known(snapshot);
     let horizon = snapshot.study.next_obs;
-    let options = Options {
-        algorithm: spec.algorithm,
-        start_points: spec.start_points.map(i32::unsigned_abs),
-    };
+    let options = spec.options();
     let fit = fit(&spec.space, &options, spec.seed, &history, horizon, &failed, warm);
     let posterior = fit.as_ref().map(|fit| &fit.posterior);
     let kernel = posterior.map(|posterior| kernel(&spec.space, posterior));

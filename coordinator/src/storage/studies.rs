@@ -24,6 +24,7 @@ pub(super) struct Row {
     direction: String,
     algorithm: String,
     start_points: Option<i32>,
+    start_design: String,
     seed: i64,
     max_trials: i32,
     max_parallel: i32,
@@ -54,6 +55,10 @@ impl From<Row> for Study {
                     .parse()
                     .expect("the column is checked because `algorithm_is_known` says so"),
                 start_points: row.start_points,
+                start_design: row
+                    .start_design
+                    .parse()
+                    .expect("the column is checked because `start_design_is_known` says so"),
                 seed: row.seed.cast_unsigned(),
                 max_trials: row.max_trials,
                 max_parallel: row.max_parallel,
@@ -82,8 +87,8 @@ pub async fn insert(db: &mut PgConnection, spec: &StudySpec) -> Result<i64, Erro
         "-- studies::insert
         insert into study (name, space, objective, direction, algorithm, start_points, seed,
                            max_trials, max_parallel, max_failures, max_trial_seconds,
-                           checkpoint_epochs)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+                           checkpoint_epochs, start_design)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
             on conflict (name) do nothing
         returning study_id",
     )
@@ -99,6 +104,7 @@ pub async fn insert(db: &mut PgConnection, spec: &StudySpec) -> Result<i64, Erro
     .bind(spec.max_failures)
     .bind(spec.max_trial_seconds)
     .bind(spec.checkpoint_epochs)
+    .bind(spec.start_design.to_string())
     .fetch_optional(&mut *db)
     .await
     .doing("create a study")?;

@@ -1,8 +1,15 @@
 //! Suggestions are a function of what the database records.
 
-use coordinator::{scheduler::plan, storage::posterior};
-use proto::v1::{FailureClass, Space};
-use tests::{Town, space};
+use std::time::Duration;
+
+use coordinator::{
+    scheduler::plan,
+    storage::posterior::{self, Snapshot},
+    study::StudyState,
+    trial::TrialState,
+};
+use proto::v1::{Algorithm, Condition, FailureClass, Parameter, Point, Space, Value, value::Kind};
+use tests::{Hand, Town, space};
 
 /// One worker, one trial after another, with a restart of the coordinator before trial `restart`.
 async fn suggestions(town: &Town, restart: Option<u32>) -> Vec<String> {
@@ -57,53 +64,141 @@ async fn the_same_seed_and_reports_give_the_same_suggestions_also_across_a_resta
     assert_ne!(format!("{:?} {:?}", first.point, first.suggestion), without[0]);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_suggestion_of_a_parallel_study_can_be_computed_again_from_the_database() {
+/// A space of every kind, with a parameter that hangs on another.
+fn of_every_kind() -> Space {
+    let mut parameters = vec![
+        space::float("rate", 0.0, 1.0),
+        space::log_int("units", 1, 512),
+        space::ordinal("level", 6),
+        space::category("optimiser", 4),
+    ];
+    parameters.extend((1..=7).map(|i| space::switch(&format!("switch_{i}"))));
+    let on = Value { kind: Some(Kind::Boolean(true)) };
+    let condition = Condition { parameter: "switch_7".into(), values: vec![on] };
+    let hanging = space::float("hanging", -1.0, 1.0);
+    parameters.push(Parameter { condition: Some(condition), ..hanging });
+    Space { parameters }
+}
+
+fn worth(point: &Point) -> f64 {
+    let number = |name| tests::hand::number(point, name);
+    let hanging =
+        if point.values.contains_key("hanging") { number("hanging").powi(2) } else { 0.1 };
+    space::cliff(point) - (number("rate") - 0.4).abs() + 0.01 * number("units").ln()
+        - 0.05 * (number("level") - 3.0).powi(2)
+        - hanging
+}
+
+/// A worker that takes so long for a trial. Of nine trials one fails for good, and one the first time.
+async fn work(mut hand: Hand, pace: Duration) {
+    while let Some(lease) = hand.ask(Duration::from_secs(5)).await.unwrap().lease {
+        tokio::time::sleep(pace).await;
+        let attempt = lease.r#ref.as_ref().unwrap().attempt;
+        match (lease.number % 9, attempt) {
+            (4, _) => assert!(!hand.fail(&lease, FailureClass::Nan).await.unwrap()),
+            (7, 1) => hand.release(&lease).await.unwrap(),
+            _ => {
+                let value = worth(lease.point.as_ref().unwrap());
+                hand.complete(&lease, value).await.unwrap();
+            }
+        }
+    }
+}
+
+/// What a suggestion was decided from and what was thought of it, as `suggestion` has it.
+#[derive(sqlx::FromRow)]
+struct Recorded {
+    number: i32,
+    horizon: i32,
+    pending: Vec<i32>,
+    failed: Vec<i32>,
+    origin: String,
+    mean: Option<f64>,
+    deviation: Option<f64>,
+    acquisition: Option<f64>,
+    kernel: Option<serde_json::Value>,
+}
+
+/// The study as it was: fewer trials, fewer results, those pending still open.
+fn as_it_was(last: &Snapshot, recorded: &Recorded) -> Snapshot {
+    let mut then = last.clone();
+    then.study.state = StudyState::Active;
+    then.study.next_number = recorded.number;
+    then.study.next_obs = recorded.horizon;
+    then.tried.truncate(usize::try_from(recorded.number).unwrap());
+    for trial in &mut then.tried {
+        if recorded.pending.contains(&trial.number) {
+            trial.state = TrialState::Running;
+            (trial.obs_seq, trial.value) = (None, None);
+        }
+    }
+    then
+}
+
+async fn a_parallel_study_can_be_computed_again(algorithm: Algorithm, learned: &str) {
+    const TRIALS: usize = 60;
     let town = Town::new().await;
     let coordinator = town.coordinator().await;
-    coordinator.create(mixed("parallel")).await;
-    let mut workers = Vec::new();
-    for _ in 0..4 {
-        let mut hand = coordinator.hand();
-        workers.push(tokio::spawn(async move {
-            hand.work(|point| space::cliff(point) + tests::hand::number(point, "rate")).await
-        }));
-    }
+    let mut spec = space::external("parallel", of_every_kind(), TRIALS as u32);
+    (spec.algorithm, spec.start_points, spec.max_failures) = (algorithm.into(), 6, 1);
+    coordinator.create(spec).await;
+    let paces = [1, 3, 8, 20, 35].map(Duration::from_millis);
+    let workers = paces.map(|pace| tokio::spawn(work(coordinator.hand(), pace)));
     for worker in workers {
         worker.await.unwrap();
     }
+    coordinator.stop().await;
 
     let study_id = town.number("select study_id from study").await;
     let last = posterior::snapshot(&town.pool, study_id).await.unwrap().unwrap();
-    type Row = (i32, i32, Vec<i32>, Option<f64>, Option<f64>, Option<f64>);
-    let recorded: Vec<Row> = sqlx::query_as(
-        "select t.number, g.horizon, g.pending, g.mean, g.deviation, g.acquisition
+    assert_eq!(last.study.state, StudyState::Completed);
+    let recorded: Vec<Recorded> = sqlx::query_as(
+        "select t.number, g.horizon, g.pending, g.failed, g.origin, g.mean, g.deviation,
+                g.acquisition, g.kernel
            from suggestion g join trial t using (trial_id) order by t.number",
     )
     .fetch_all(&town.pool)
     .await
     .unwrap();
-    assert_eq!(recorded.len(), 20);
-    for (number, horizon, pending, mean, deviation, acquisition) in recorded {
-        // The study as it was: fewer trials, fewer results, those pending still open.
-        let mut then = last.clone();
-        then.study.state = coordinator::study::StudyState::Active;
-        then.study.next_number = number;
-        then.study.next_obs = horizon;
-        then.tried.truncate(usize::try_from(number).unwrap());
-        for trial in &mut then.tried {
-            if pending.contains(&trial.number) {
-                trial.state = coordinator::trial::TrialState::Running;
-                (trial.obs_seq, trial.value) = (None, None);
-            }
-        }
-        let (again, _) = plan::make(&then, None, 1);
+    assert_eq!(recorded.len(), TRIALS);
+    // Otherwise the test would show little.
+    assert!(recorded.iter().any(|row| row.pending.len() >= 4), "they worked side by side");
+    assert!(recorded.iter().any(|row| row.failed.len() >= 3), "some failed");
+    let in_order = |row: &Recorded| row.horizon == row.number;
+    assert!(!recorded.iter().skip(1).any(in_order), "always somebody was at work");
+    assert!(recorded.iter().filter(|row| row.origin == learned).count() > 30);
+    let bits = |value: Option<f64>| value.map(f64::to_bits);
+    for row in &recorded {
+        let (again, _) = plan::make(&as_it_was(&last, row), None, 1);
         let again = &again.points[0];
-        let point = &last.tried[usize::try_from(number).unwrap()].unit_point;
-        assert_eq!(&again.new.unit_point.0, point, "trial {number}");
+        let number = row.number;
+        let tried = &last.tried[usize::try_from(number).unwrap()];
+        let found = again.new.unit_point.0.iter().map(|unit| unit.to_bits());
+        let point = tried.unit_point.iter().map(|unit| unit.to_bits());
+        assert_eq!(found.collect::<Vec<_>>(), point.collect::<Vec<_>>(), "trial {number}");
         assert_eq!(
-            (again.mean, again.deviation, again.acquisition),
-            (mean, deviation, acquisition)
+            (&again.origin, &again.pending, &again.failed),
+            (&row.origin, &row.pending, &row.failed),
+            "trial {number}"
         );
+        assert_eq!(bits(again.mean), bits(row.mean), "trial {number}");
+        assert_eq!(bits(again.deviation), bits(row.deviation), "trial {number}");
+        assert_eq!(bits(again.acquisition), bits(row.acquisition), "trial {number}");
+        assert_eq!(again.kernel, row.kernel, "trial {number}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_suggestion_of_a_gaussian_process_can_be_computed_again_from_the_database() {
+    a_parallel_study_can_be_computed_again(Algorithm::GaussianProcess, "acquisition").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_suggestion_of_a_parzen_estimator_can_be_computed_again_from_the_database() {
+    a_parallel_study_can_be_computed_again(Algorithm::Tpe, "parzen").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_suggestion_of_evolution_can_be_computed_again_from_the_database() {
+    a_parallel_study_can_be_computed_again(Algorithm::Evolution, "mutation").await;
 }

@@ -180,6 +180,25 @@ impl Column {
         }
     }
 
+    /// The uniform numbers, from one to below the other, that [`Column::spread`] takes to an option.
+    ///
+    /// # Panics
+    ///
+    /// If the column is a float, which has no options.
+    pub(super) fn cell(&self, option: u64) -> (f64, f64) {
+        let options = self.options().expect("a float has no options to choose from");
+        match self {
+            Column::Int { low, high, scale: Scale::Log } => {
+                let edge = |option: f64| {
+                    let (low, high) = (*low as f64 - 0.5, *high as f64 + 0.5);
+                    into_unit(low + option, low, high, Scale::Log)
+                };
+                (edge(option as f64), edge(option as f64 + 1.0))
+            }
+            _ => (option as f64 / options as f64, (option + 1) as f64 / options as f64),
+        }
+    }
+
     /// Where an inactive parameter stands: the middle of an order, the first of the categories.
     pub(super) fn constant(&self) -> f64 {
         match self.options() {
@@ -232,4 +251,33 @@ fn out_of_unit(unit: f64, low: f64, high: f64, scale: Scale) -> f64 {
         Scale::Log => (low.ln() + unit * (high.ln() - low.ln())).exp(),
     };
     value.clamp(low, high)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shares_of_the_options_are_what_uniform_numbers_give_them() {
+        let columns = [
+            Column::Int { low: 1, high: 9, scale: Scale::Log },
+            Column::Int { low: -2, high: 3, scale: Scale::Linear },
+            Column::Ordinal { values: vec![0.1, 0.5, 9.0], whole: false },
+            Column::Bool,
+        ];
+        for column in columns {
+            let options = column.options().unwrap();
+            let mut end = 0.0;
+            for option in 0..options {
+                let (low, high) = column.cell(option);
+                assert_eq!(low, end);
+                for share in [0.001, 0.5, 0.999] {
+                    let spread = column.spread(low + share * (high - low));
+                    assert_eq!(column.option(spread), option, "{column:?}");
+                }
+                end = high;
+            }
+            assert_eq!(end, 1.0);
+        }
+    }
 }

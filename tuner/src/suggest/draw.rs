@@ -37,7 +37,7 @@ impl<'a> Draw<'a> {
 
     /// The free point of largest expected improvement.
     pub(super) fn acquisition(&self, believer: &Posterior) -> Result<UnitPoint, Exhausted> {
-        let mut stream = Stream::new(self.seed, u64::from(self.number), Purpose::Search);
+        let mut stream = self.stream(Purpose::Search);
         let centres: Vec<UnitPoint> =
             believer.ranking().into_iter().map(|(point, _)| point).collect();
         let score = improvement(believer);
@@ -56,7 +56,7 @@ impl<'a> Draw<'a> {
 
     /// A uniform draw, or the next free point in order.
     pub(super) fn uniform(&self) -> Result<UnitPoint, Exhausted> {
-        let mut stream = Stream::new(self.seed, u64::from(self.number), Purpose::Uniform);
+        let mut stream = self.stream(Purpose::Uniform);
         let tries = match self.space.distinct() {
             Some(_) => UNIFORM_TRIES,
             None => UNIFORM_TRIES_FLOAT,
@@ -92,7 +92,12 @@ impl<'a> Draw<'a> {
         points.find(|point| self.is_free(point)).ok_or(Exhausted)
     }
 
-    fn is_free(&self, point: &UnitPoint) -> bool {
+    /// The trial's random numbers for a purpose, from their beginning.
+    pub(super) fn stream(&self, purpose: Purpose) -> Stream {
+        Stream::new(self.seed, u64::from(self.number), purpose)
+    }
+
+    pub(super) fn is_free(&self, point: &UnitPoint) -> bool {
         !self.taken.contains(&self.space.key(point))
     }
 }

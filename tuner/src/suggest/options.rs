@@ -17,9 +17,24 @@ pub enum Algorithm {
     Grid,
     /// By a scrambled Sobol sequence.
     Sobol,
-    /// By expected improvement under a Gaussian process, after a few Sobol points.
+    /// By expected improvement under a Gaussian process, after a few space-filling points.
     #[default]
     GaussianProcess,
+    /// By a tree-structured Parzen estimator, after a few space-filling points.
+    Tpe,
+    /// By regularised evolution, after a few space-filling points.
+    Evolution,
+}
+
+/// What the first points of a study are, where the algorithm learns from results.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StartDesign {
+    /// A scrambled Sobol sequence: even in every parameter.
+    #[default]
+    Sobol,
+    /// Uniform draws, as in Parsa et al. 2020.
+    Random,
 }
 
 /// Why a point was chosen.
@@ -28,7 +43,7 @@ pub enum Algorithm {
 pub enum Origin {
     /// One of the space-filling points before there is anything to model.
     Start,
-    /// Drawn uniformly.
+    /// Drawn uniformly; with another algorithm, because what it would have chosen was taken.
     Random,
     /// The next of the grid.
     Grid,
@@ -38,6 +53,10 @@ pub enum Origin {
     Acquisition,
     /// Space-filling, because the last results all lay at one height.
     Plateau,
+    /// The largest ratio of good to bad density under a Parzen estimator.
+    Parzen,
+    /// A mutation of the winner of a tournament.
+    Mutation,
 }
 
 /// A word that is none of the names.
@@ -71,21 +90,26 @@ macro_rules! named {
 
 named!(
     Algorithm,
-    "random, grid, sobol, gaussian_process",
+    "random, grid, sobol, gaussian_process, tpe, evolution",
     Random = "random",
     Grid = "grid",
     Sobol = "sobol",
-    GaussianProcess = "gaussian_process"
+    GaussianProcess = "gaussian_process",
+    Tpe = "tpe",
+    Evolution = "evolution"
 );
+named!(StartDesign, "sobol, random", Sobol = "sobol", Random = "random");
 named!(
     Origin,
-    "start, random, grid, sobol, acquisition, plateau",
+    "start, random, grid, sobol, acquisition, plateau, parzen, mutation",
     Start = "start",
     Random = "random",
     Grid = "grid",
     Sobol = "sobol",
     Acquisition = "acquisition",
-    Plateau = "plateau"
+    Plateau = "plateau",
+    Parzen = "parzen",
+    Mutation = "mutation"
 );
 
 /// How a study wants its points chosen.
@@ -93,10 +117,17 @@ named!(
 pub struct Options {
     /// The method.
     pub algorithm: Algorithm,
-    /// How many trials, by number, are space-filling before the Gaussian process decides. `None`
-    /// is `max(3, min(8, d/3 + 1))` for `d` parameters; Parsa et al. 2020 used 2.
+    /// How many trials, by number, come from the start design before results decide. `None` is
+    /// `max(3, min(8, d/3 + 1))` for `d` parameters with a Gaussian process, and 10 with
+    /// [`Algorithm::Tpe`] and [`Algorithm::Evolution`]; Parsa et al. 2020 used 2.
     pub start_points: Option<u32>,
+    /// What those first points are.
+    pub start_design: StartDesign,
 }
+
+/// Start points of the algorithms that learn from the order of results alone, which says less than
+/// the results: as many as users of a Parzen estimator are used to.
+const START_POINTS: u32 = 10;
 
 /// Why options do not suit a space.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -125,10 +156,14 @@ impl Options {
         }
     }
 
-    /// How many trials are space-filling before the Gaussian process decides.
+    /// How many trials come from the start design before results decide.
     pub fn start_points(&self, space: &Space) -> u32 {
-        // Measured: enough to see the main effects, few enough that 30 evaluations are not spent.
-        let default = (space.parameters().len() as u32 / 3 + 1).clamp(3, 8);
+        let default = match self.algorithm {
+            Algorithm::Tpe | Algorithm::Evolution => START_POINTS,
+            // Measured: enough to see the main effects, few enough that 30 evaluations are not
+            // spent.
+            _ => (space.parameters().len() as u32 / 3 + 1).clamp(3, 8),
+        };
         self.start_points.unwrap_or(default)
     }
 }

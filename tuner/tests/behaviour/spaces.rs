@@ -19,6 +19,10 @@ pub fn int(name: &str, low: i64, high: i64) -> Parameter {
     parameter(name, Domain::Int { low, high, scale: Scale::Linear })
 }
 
+pub fn log_int(name: &str, low: i64, high: i64) -> Parameter {
+    parameter(name, Domain::Int { low, high, scale: Scale::Log })
+}
+
 pub fn ordinal(name: &str, values: &[f64]) -> Parameter {
     parameter(name, Domain::Ordinal { values: values.to_vec() })
 }

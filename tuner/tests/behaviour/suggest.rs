@@ -4,13 +4,22 @@ use std::collections::HashSet;
 
 use crate::spaces::*;
 use tuner::{
-    Algorithm, Exhausted, History, Observation, Options, Origin, Posterior, Space, Suggestion,
-    UnitPoint, Value, suggest,
+    Algorithm, Exhausted, History, Observation, Options, Origin, Posterior, Space, StartDesign,
+    Suggestion, UnitPoint, Value, suggest,
 };
 
 fn options(algorithm: Algorithm) -> Options {
-    Options { algorithm, start_points: None }
+    Options { algorithm, ..Options::default() }
 }
+
+const ALL: [Algorithm; 6] = [
+    Algorithm::Random,
+    Algorithm::Grid,
+    Algorithm::Sobol,
+    Algorithm::GaussianProcess,
+    Algorithm::Tpe,
+    Algorithm::Evolution,
+];
 
 fn bits(point: &UnitPoint) -> Vec<u64> {
     point.0.iter().map(|unit| unit.to_bits()).collect()
@@ -61,9 +70,7 @@ fn eight_bits(point: &UnitPoint) -> f64 {
 #[test]
 fn every_algorithm_visits_every_point_once_and_then_says_so() {
     let space = case_one();
-    for algorithm in
-        [Algorithm::Random, Algorithm::Grid, Algorithm::Sobol, Algorithm::GaussianProcess]
-    {
+    for algorithm in ALL {
         let mut history = History::default();
         let mut seen = HashSet::new();
         for number in 0..256 {
@@ -86,9 +93,7 @@ fn every_algorithm_visits_every_point_once_and_then_says_so() {
 #[test]
 fn a_space_of_one_point_is_searched_in_one_trial() {
     let space = space([category("only", &["this"]), int("fixed", 7, 7)]);
-    for algorithm in
-        [Algorithm::Random, Algorithm::Grid, Algorithm::Sobol, Algorithm::GaussianProcess]
-    {
+    for algorithm in ALL {
         let mut history = History::default();
         let point = next(&space, &options(algorithm), &history, 0, 0).point;
         assert_eq!(point, space.nth(0).unwrap());
@@ -109,9 +114,7 @@ fn points_with_workers_and_failed_points_are_taken_without_being_told() {
         failed: vec![point(2)],
         taken: vec![],
     };
-    for algorithm in
-        [Algorithm::Random, Algorithm::Grid, Algorithm::Sobol, Algorithm::GaussianProcess]
-    {
+    for algorithm in ALL {
         for number in 0..5 {
             assert_eq!(next(&space, &options(algorithm), &history, 0, number).point, point(3));
         }
@@ -127,7 +130,7 @@ fn a_suggestion_is_a_function_of_its_arguments() {
             let value = suggestion.point.0.iter().sum();
             history.observed.push(Observation { point: suggestion.point, value });
         }
-        for algorithm in [Algorithm::Random, Algorithm::Sobol, Algorithm::GaussianProcess] {
+        for algorithm in ALL.into_iter().filter(|&algorithm| algorithm != Algorithm::Grid) {
             let once = next(&space, &options(algorithm), &history, 1, 9);
             assert_eq!(next(&space, &options(algorithm), &history, 1, 9), once);
         }
@@ -138,7 +141,7 @@ fn a_suggestion_is_a_function_of_its_arguments() {
 fn seeds_and_numbers_give_different_points() {
     let space = space([float("x", 0.1, 9.0), float("y", 0.1, 9.0)]);
     let empty = History::default();
-    for algorithm in [Algorithm::Random, Algorithm::Sobol, Algorithm::GaussianProcess] {
+    for algorithm in ALL.into_iter().filter(|&algorithm| algorithm != Algorithm::Grid) {
         let point = |seed, number| next(&space, &options(algorithm), &empty, seed, number).point;
         assert_ne!(point(1, 0), point(2, 0));
         assert_ne!(point(1, 0), point(1, 1));
@@ -194,7 +197,8 @@ fn the_start_is_space_filling_and_then_the_process_decides() {
     assert_eq!(options(Algorithm::GaussianProcess).start_points(&space), 8);
     assert_eq!(options(Algorithm::GaussianProcess).start_points(&case_one()), 3);
     let origins = |start_points| {
-        let options = Options { algorithm: Algorithm::GaussianProcess, start_points };
+        let options =
+            Options { algorithm: Algorithm::GaussianProcess, start_points, ..Options::default() };
         let mut history = History::default();
         let mut origins = Vec::new();
         for number in 0..10 {
@@ -377,15 +381,19 @@ fn a_grid_goes_through_the_points_in_order() {
 
 #[test]
 fn names_are_read_as_they_are_written() {
-    for algorithm in
-        [Algorithm::Random, Algorithm::Grid, Algorithm::Sobol, Algorithm::GaussianProcess]
-    {
+    for algorithm in ALL {
         assert_eq!(algorithm.to_string().parse(), Ok(algorithm));
         assert_eq!(serde_json::to_string(&algorithm).unwrap(), format!("\"{algorithm}\""));
     }
-    let error = "tpe".parse::<Algorithm>().unwrap_err().to_string();
-    assert_eq!(error, "`tpe` is not one of random, grid, sobol, gaussian_process");
-    for origin in [Origin::Start, Origin::Acquisition, Origin::Plateau] {
+    let error = "gp".parse::<Algorithm>().unwrap_err().to_string();
+    assert_eq!(error, "`gp` is not one of random, grid, sobol, gaussian_process, tpe, evolution");
+    for design in [StartDesign::Sobol, StartDesign::Random] {
+        assert_eq!(design.to_string().parse(), Ok(design));
+        assert_eq!(serde_json::to_string(&design).unwrap(), format!("\"{design}\""));
+    }
+    for origin in
+        [Origin::Start, Origin::Acquisition, Origin::Plateau, Origin::Parzen, Origin::Mutation]
+    {
         assert_eq!(origin.to_string().parse(), Ok(origin));
         assert_eq!(serde_json::to_string(&origin).unwrap(), format!("\"{origin}\""));
     }

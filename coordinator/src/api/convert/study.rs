@@ -2,7 +2,7 @@
 
 use proto::v1 as wire;
 use time::OffsetDateTime;
-use tuner::{Algorithm, Options};
+use tuner::{Algorithm, StartDesign};
 
 use super::{
     invalid,
@@ -45,6 +45,8 @@ pub fn spec(spec: Option<wire::StudySpec>) -> Result<StudySpec, Error> {
         Ok(wire::Algorithm::Random) => Algorithm::Random,
         Ok(wire::Algorithm::Grid) => Algorithm::Grid,
         Ok(wire::Algorithm::Sobol) => Algorithm::Sobol,
+        Ok(wire::Algorithm::Tpe) => Algorithm::Tpe,
+        Ok(wire::Algorithm::Evolution) => Algorithm::Evolution,
         Err(_) => return Err(invalid(format!("unknown algorithm {}", spec.algorithm))),
     };
     let start_points =
@@ -52,15 +54,19 @@ pub fn spec(spec: Option<wire::StudySpec>) -> Result<StudySpec, Error> {
             0 => None,
             points => Some(points),
         };
-    let options = Options { algorithm, start_points: start_points.map(i32::unsigned_abs) };
-    options.check(&over).map_err(|error| invalid(error.to_string()))?;
-    Ok(StudySpec {
+    let start_design = match wire::StartDesign::try_from(spec.start_design) {
+        Ok(wire::StartDesign::Unspecified | wire::StartDesign::Sobol) => StartDesign::Sobol,
+        Ok(wire::StartDesign::Random) => StartDesign::Random,
+        Err(_) => return Err(invalid(format!("unknown start design {}", spec.start_design))),
+    };
+    let spec = StudySpec {
         name: spec.name,
         space: over,
         objective,
         direction,
         algorithm,
         start_points,
+        start_design,
         seed: spec.seed,
         max_trials: ranged("max_trials", spec.max_trials, 1, TRIALS_MAX.unsigned_abs())?,
         max_parallel: match ranged(
@@ -91,7 +97,9 @@ pub fn spec(spec: Option<wire::StudySpec>) -> Result<StudySpec, Error> {
             0,
             CHECKPOINT_EPOCHS_MAX,
         )?,
-    })
+    };
+    spec.options().check(&spec.space).map_err(|error| invalid(error.to_string()))?;
+    Ok(spec)
 }
 
 fn ranged(what: &str, value: u32, low: u32, high: u32) -> Result<i32, Error> {
@@ -120,6 +128,12 @@ pub fn spec_to_wire(spec: &StudySpec) -> wire::StudySpec {
         Algorithm::Random => wire::Algorithm::Random,
         Algorithm::Grid => wire::Algorithm::Grid,
         Algorithm::Sobol => wire::Algorithm::Sobol,
+        Algorithm::Tpe => wire::Algorithm::Tpe,
+        Algorithm::Evolution => wire::Algorithm::Evolution,
+    };
+    let start_design = match spec.start_design {
+        StartDesign::Sobol => wire::StartDesign::Sobol,
+        StartDesign::Random => wire::StartDesign::Random,
     };
     let direction = match spec.direction {
         Direction::Maximize => wire::Direction::Maximize,
@@ -138,6 +152,7 @@ pub fn spec_to_wire(spec: &StudySpec) -> wire::StudySpec {
         seed: spec.seed,
         start_points: spec.start_points.unwrap_or(0).unsigned_abs(),
         checkpoint_epochs: spec.checkpoint_epochs.unsigned_abs(),
+        start_design: start_design.into(),
     }
 }
 
