@@ -3,8 +3,9 @@ alter table study drop constraint algorithm_is_known;
 alter table study
     add constraint algorithm_is_known check (
         algorithm in ('gaussian_process', 'random', 'grid', 'sobol', 'tpe', 'evolution')),
-    add column start_design text not null default 'sobol',  -- what the start_points are: sobol or random
-    add constraint start_design_is_known check (start_design in ('sobol', 'random'));
+    add column start_design text not null default 'sobol',  -- what the start_points are: latin_hypercube, sobol or random
+    add constraint start_design_is_known check (
+        start_design in ('latin_hypercube', 'sobol', 'random'));
 
 comment on column v1.studies.algorithm is
     'gaussian_process, random, grid, sobol, tpe (tree-structured Parzen estimator) or evolution (regularised).';

@@ -105,7 +105,11 @@ pub fn parse(text: &str, label: &str, overrides: &Overrides) -> Result<StudySpec
             source,
             "start_design",
             word,
-            &[("sobol", StartDesign::Sobol), ("random", StartDesign::Random)],
+            &[
+                ("latin_hypercube", StartDesign::LatinHypercube),
+                ("sobol", StartDesign::Sobol),
+                ("random", StartDesign::Random),
+            ],
         )?,
     };
     let direction = match &file.direction {

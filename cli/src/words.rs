@@ -53,7 +53,8 @@ pub fn algorithm(algorithm: Algorithm) -> &'static str {
 /// The word for a start design, as study files spell it.
 pub fn start_design(design: StartDesign) -> &'static str {
     match design {
-        StartDesign::Unspecified | StartDesign::Sobol => "sobol",
+        StartDesign::Unspecified | StartDesign::LatinHypercube => "latin_hypercube",
+        StartDesign::Sobol => "sobol",
         StartDesign::Random => "random",
     }
 }

@@ -1,4 +1,6 @@
-//! Space-filling points: a scrambled Sobol sequence, and uniform draws.
+//! Space-filling points: Latin hypercubes, a scrambled Sobol sequence, and uniform draws.
+
+pub(crate) mod latin;
 
 use crate::space::{Space, UnitPoint};
 use crate::stream::{Purpose, Stream};

@@ -27,7 +27,7 @@
 //! surrogate's means alone and closes its deviations around them; so each asker is sent elsewhere,
 //! and nobody waits.
 //!
-//! **The edges.** The first trials follow a scrambled Sobol sequence. Collapsed trainings do not
+//! **The edges.** The first trials are the middle of the space and a Latin hypercube. Collapsed trainings do not
 //! set the scale; failed ones count as the worst seen. When results of one height follow each other,
 //! at the floor or on a ledge above it, every second point is space-filling again.
 //!

@@ -27,6 +27,8 @@ pub(crate) enum Purpose {
     Parzen = 10,
     /// Parents and mutations.
     Evolution = 11,
+    /// Latin hypercubes.
+    Latin = 12,
 }
 
 /// A stream of random numbers.

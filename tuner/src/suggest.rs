@@ -87,6 +87,7 @@ pub fn suggest(
         Algorithm::Sobol => (draw.sobol()?, Origin::Sobol),
         _ if is_start(options, start, history, number) => {
             let point = match options.start_design {
+                StartDesign::LatinHypercube => draw.latin(start)?,
                 StartDesign::Sobol => draw.sobol()?,
                 StartDesign::Random => draw.uniform()?,
             };

@@ -229,7 +229,7 @@ fn every_bad_value_gets_one_line_that_says_what_would_be_right() {
         (
             "max_trials = 3",
             "max_trials = 3\nalgorithm = \"tpe\"\nstart_design = \"lhs\"",
-            "`start_design` = \"lhs\" is unknown: it must be one of \"sobol\" or \"random\"",
+            "`start_design` = \"lhs\" is unknown: it must be one of \"latin_hypercube\", \"sobol\" or \"random\"",
         ),
         ("max_trials = 3", "max_trials = 3\ndirection = \"up\"", "\"maximize\" or \"minimize\""),
     ];

@@ -47,6 +47,20 @@ impl<'a> Draw<'a> {
         }
     }
 
+    /// The point of this number of a Latin hypercube of `count`; a Sobol point beyond it, or if that
+    /// is taken.
+    pub(super) fn latin(&self, count: u32) -> Result<UnitPoint, Exhausted> {
+        let count = count.min(design::latin::POINTS_MAX);
+        if self.number < count {
+            let mut points = design::latin::latin(self.space, self.seed, count);
+            let point = points.swap_remove(self.number as usize);
+            if self.is_free(&point) {
+                return Ok(point);
+            }
+        }
+        self.sobol()
+    }
+
     /// The Sobol point of this number, or the next that is free.
     pub(super) fn sobol(&self) -> Result<UnitPoint, Exhausted> {
         let indices = (0..SOBOL_TRIES).map(|i| self.number.wrapping_add(i));

@@ -30,8 +30,10 @@ pub enum Algorithm {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StartDesign {
-    /// A scrambled Sobol sequence: even in every parameter.
+    /// The middle of the space and a Latin hypercube around it: as far apart as so few can be.
     #[default]
+    LatinHypercube,
+    /// A scrambled Sobol sequence: even in every parameter.
     Sobol,
     /// Uniform draws, as in Parsa et al. 2020.
     Random,
@@ -98,7 +100,13 @@ named!(
     Tpe = "tpe",
     Evolution = "evolution"
 );
-named!(StartDesign, "sobol, random", Sobol = "sobol", Random = "random");
+named!(
+    StartDesign,
+    "latin_hypercube, sobol, random",
+    LatinHypercube = "latin_hypercube",
+    Sobol = "sobol",
+    Random = "random"
+);
 named!(
     Origin,
     "start, random, grid, sobol, acquisition, plateau, parzen, mutation",

@@ -190,7 +190,7 @@ fn what_is_older_than_the_population_is_dead_however_good_it_was() {
 }
 
 #[test]
-fn the_start_is_sobol_or_uniform_as_the_options_say() {
+fn the_start_is_what_the_options_say() {
     let space = ten();
     for algorithm in [Algorithm::GaussianProcess, Algorithm::Tpe, Algorithm::Evolution] {
         let first = |start_design, number| {
@@ -205,6 +205,10 @@ fn the_start_is_sobol_or_uniform_as_the_options_say() {
                 .point
         };
         for number in 0..2 {
+            assert_ne!(
+                first(StartDesign::LatinHypercube, number),
+                first(StartDesign::Sobol, number)
+            );
             assert_eq!(first(StartDesign::Sobol, number), alone(Algorithm::Sobol, number));
             assert_eq!(first(StartDesign::Random, number), alone(Algorithm::Random, number));
         }

@@ -55,7 +55,10 @@ pub fn spec(spec: Option<wire::StudySpec>) -> Result<StudySpec, Error> {
             points => Some(points),
         };
     let start_design = match wire::StartDesign::try_from(spec.start_design) {
-        Ok(wire::StartDesign::Unspecified | wire::StartDesign::Sobol) => StartDesign::Sobol,
+        Ok(wire::StartDesign::Unspecified | wire::StartDesign::LatinHypercube) => {
+            StartDesign::LatinHypercube
+        }
+        Ok(wire::StartDesign::Sobol) => StartDesign::Sobol,
         Ok(wire::StartDesign::Random) => StartDesign::Random,
         Err(_) => return Err(invalid(format!("unknown start design {}", spec.start_design))),
     };
@@ -132,6 +135,7 @@ pub fn spec_to_wire(spec: &StudySpec) -> wire::StudySpec {
         Algorithm::Evolution => wire::Algorithm::Evolution,
     };
     let start_design = match spec.start_design {
+        StartDesign::LatinHypercube => wire::StartDesign::LatinHypercube,
         StartDesign::Sobol => wire::StartDesign::Sobol,
         StartDesign::Random => wire::StartDesign::Random,
     };
