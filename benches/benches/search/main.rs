@@ -1,30 +1,41 @@
-//! How good a search is: regret after few evaluations, on a suite of mixed problems.
+//! How good a search is: regret after 30 to 40 evaluations, on a suite of mixed problems of 2 to 25
+//! dimensions (`benches/suite`).
 //!
-//!     cargo bench -p benches --bench search -- --suite benches/suite
+//!     cargo bench -p benches --bench search -- --seeds 10
+//!     cargo bench -p benches --bench search -- --seeds 10 --workers 4 --lost 0.1
+//!     cargo bench -p benches --bench search -- --coordinator http://127.0.0.1:50051
+//!
+//! The regret is that of the point whose noisy result was best: 0 at the optimum, 1 at a random point.
+//! With `--workers`, simulated workers of unequal speed ask on a simulated clock, so that all but one
+//! of them are out at each ask; `--lost` gives that share of the trials back without a result. With
+//! `--coordinator` the studies run there, over gRPC; without, the tuner is called as a library.
+//! Numbers are in `docs/SEARCH.md`.
 
 mod functions;
 mod library;
 mod problem;
 mod run;
+mod service;
 
-use std::{path::PathBuf, time::Instant};
+use std::{fs, path::PathBuf, time::Instant};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use benches::median;
 use clap::Parser;
 use problem::Problem;
-use run::Setting;
+use rayon::prelude::*;
+use run::{Optimizer, Setting};
 use tuner::Algorithm;
 
 #[derive(Parser)]
 struct Arguments {
     /// The suite's folder.
-    #[arg(long, default_value = "benches/suite")]
+    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/suite"))]
     suite: PathBuf,
     /// Problems, separated by commas; all without.
     #[arg(long, value_delimiter = ',')]
     problems: Vec<String>,
-    /// Seeds 0 to this one, exclusive.
+    /// Seeds, from 0.
     #[arg(long, default_value_t = 10)]
     seeds: u64,
     /// Simulated workers.
@@ -33,79 +44,111 @@ struct Arguments {
     /// Share of the trials that are lost.
     #[arg(long, default_value_t = 0.0)]
     lost: f64,
+    /// How points are chosen.
     #[arg(long, default_value = "gaussian_process")]
     algorithm: Algorithm,
-    /// Threads.
+    /// A coordinator to ask instead of the library.
+    #[arg(long)]
+    coordinator: Option<String>,
+    /// Studies at once.
     #[arg(long, default_value_t = 2)]
     threads: usize,
+    /// What `cargo bench` adds.
     #[arg(long, hide = true)]
     bench: bool,
 }
 
+/// What one study came to.
+struct Score {
+    problem: usize,
+    /// Regret at the end, and its mean over the evaluations.
+    last: f64,
+    mean: f64,
+    /// Evaluations until a point within 5 % was met; one more than there were if none was.
+    near: f64,
+    duplicates: usize,
+}
+
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    let mut names = arguments.problems.clone();
-    if names.is_empty() {
-        for entry in std::fs::read_dir(&arguments.suite)? {
-            if let Some(name) = entry?.file_name().to_string_lossy().strip_suffix(".json") {
-                names.push(name.to_owned());
-            }
-        }
-        names.sort();
-    }
-    let setting = Setting { workers: arguments.workers, lost: arguments.lost };
-    let problems: Vec<Problem> =
-        names.iter().map(|name| Problem::read(&arguments.suite, name)).collect::<Result<_>>()?;
+    let problems = problems(&arguments)?;
     rayon::ThreadPoolBuilder::new().num_threads(arguments.threads).build_global()?;
-    use rayon::prelude::*;
-    let jobs: Vec<(usize, u64)> =
-        (0..problems.len()).flat_map(|p| (0..arguments.seeds).map(move |seed| (p, seed))).collect();
+    let seeds = arguments.seeds;
+    let studies: Vec<(usize, u64)> =
+        (0..problems.len()).flat_map(|p| (0..seeds).map(move |seed| (p, seed))).collect();
     let begun = Instant::now();
-    let results: Vec<Result<(usize, f64, f64, f64, usize)>> = jobs
+    let scores: Vec<Score> = studies
         .par_iter()
-        .map(|&(p, seed)| {
-            let problem = &problems[p];
-            let mut optimizer = library::Library::new(problem, arguments.algorithm, seed);
-            let outcome = run::run(problem, seed, setting, &mut optimizer)?;
-            let last = *outcome.regrets.last().expect("an evaluation");
-            let auc = outcome.regrets.iter().sum::<f64>() / outcome.regrets.len() as f64;
-            let near = outcome.values.iter().position(|&v| problem.regret(v) <= 0.05);
-            let near = near.map_or(outcome.values.len() as f64 + 1.0, |at| at as f64 + 1.0);
-            Ok((p, last, auc, near, outcome.duplicates))
-        })
-        .collect();
-    let mut all = vec![(Vec::new(), Vec::new(), Vec::new(), 0); problems.len()];
-    for result in results {
-        let (p, last, auc, near, duplicates) = result?;
-        all[p].0.push(last);
-        all[p].1.push(auc);
-        all[p].2.push(near);
-        all[p].3 += duplicates;
-    }
-    let mean = |v: &[f64]| v.iter().sum::<f64>() / v.len() as f64;
-    let (mut total, mut total_auc, mut variance) = (0.0, 0.0, 0.0);
-    for (problem, (last, auc, near, duplicates)) in problems.iter().zip(&all) {
-        let m = mean(last);
-        let var =
-            last.iter().map(|v| (v - m).powi(2)).sum::<f64>() / (last.len() as f64 - 1.0).max(1.0);
-        variance += var / last.len() as f64;
-        total += m;
-        total_auc += mean(auc);
-        let worst = near.iter().copied().fold(0.0, f64::max);
+        .map(|&(p, seed)| study(&arguments, &problems, p, seed))
+        .collect::<Result<_>>()?;
+    println!(
+        "{:16} {:>7} {:>7} {:>8} {:>6} {:>6}",
+        "problem", "regret", "mean", "in 5 %", "worst", "again"
+    );
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+    let (mut regrets, mut means, mut variance) = (Vec::new(), Vec::new(), 0.0);
+    for (p, problem) in problems.iter().enumerate() {
+        let of = |get: &dyn Fn(&Score) -> f64| -> Vec<f64> {
+            scores.iter().filter(|score| score.problem == p).map(get).collect()
+        };
+        let (last, near) = (of(&|score| score.last), of(&|score| score.near));
+        let spread = last.iter().map(|regret| (regret - mean(&last)).powi(2)).sum::<f64>();
+        variance += spread / (last.len() as f64 - 1.0).max(1.0) / last.len() as f64;
+        regrets.push(mean(&last));
+        means.push(mean(&of(&|score| score.mean)));
         println!(
-            "{:16} regret {m:.4} auc {:.3}  within 5% after {:.0} (worst {worst:.0})  dup {duplicates}",
+            "{:16} {:>7.4} {:>7.4} {:>8} {:>6} {:>6}",
             problem.name,
-            mean(auc),
+            mean(&last),
+            means[p],
             median(near.clone()),
+            near.iter().copied().fold(0.0, f64::max),
+            of(&|score| score.duplicates as f64).iter().sum::<f64>(),
         );
     }
-    let k = problems.len() as f64;
     println!(
-        "MEAN regret {:.4} ± {:.4}  auc {:.4}   ({:.1} s)",
-        total / k,
-        variance.sqrt() / k,
-        total_auc / k,
+        "{:16} {:>7.4} {:>7.4}   ± {:.4}, {:.0} s",
+        "mean",
+        mean(&regrets),
+        mean(&means),
+        variance.sqrt() / problems.len() as f64,
         begun.elapsed().as_secs_f64()
     );
     Ok(())
+}
+
+fn problems(arguments: &Arguments) -> Result<Vec<Problem>> {
+    let mut names = arguments.problems.clone();
+    if names.is_empty() {
+        let folder = &arguments.suite;
+        for entry in fs::read_dir(folder).with_context(|| format!("read {}", folder.display()))? {
+            let name = entry?.file_name();
+            names.extend(name.to_string_lossy().strip_suffix(".json").map(str::to_owned));
+        }
+        names.sort();
+    }
+    names.iter().map(|name| Problem::read(&arguments.suite, name)).collect()
+}
+
+fn study(arguments: &Arguments, problems: &[Problem], p: usize, seed: u64) -> Result<Score> {
+    let problem = &problems[p];
+    let setting = Setting { workers: arguments.workers, lost: arguments.lost };
+    let budget = setting.budget(problem);
+    let mut optimizer: Box<dyn Optimizer> = match &arguments.coordinator {
+        None => Box::new(library::Library::new(problem, arguments.algorithm, seed)),
+        Some(url) => {
+            let service = service::Service::new(url, problem, arguments.algorithm, budget, seed);
+            Box::new(service?)
+        }
+    };
+    let outcome = run::run(problem, seed, setting, optimizer.as_mut())?;
+    let near = outcome.values.iter().position(|&value| problem.regret(value) <= 0.05);
+    let regrets = &outcome.regrets;
+    Ok(Score {
+        problem: p,
+        last: *regrets.last().context("a budget of at least one evaluation")?,
+        mean: regrets.iter().sum::<f64>() / regrets.len() as f64,
+        near: near.unwrap_or(outcome.values.len()) as f64 + 1.0,
+        duplicates: outcome.duplicates,
+    })
 }

@@ -30,6 +30,13 @@ pub struct Setting {
     pub lost: f64,
 }
 
+impl Setting {
+    /// Evaluations that a study of the problem has.
+    pub fn budget(self, problem: &Problem) -> u32 {
+        if self.workers == 1 { problem.budget } else { problem.budget_parallel }
+    }
+}
+
 /// How many times slower than the first each simulated worker is.
 const SLOWNESS: [f64; 8] = [1.0, 1.3, 1.8, 3.0, 1.1, 1.5, 2.2, 4.0];
 
@@ -50,10 +57,12 @@ pub fn run(
     setting: Setting,
     optimizer: &mut dyn Optimizer,
 ) -> Result<Outcome> {
-    let budget = if setting.workers == 1 { problem.budget } else { problem.budget_parallel };
+    let budget = setting.budget(problem);
     let mut chance = ChaCha8Rng::seed_from_u64(seed);
     let mut out: BinaryHeap<Reverse<(u64, usize, u32)>> = BinaryHeap::new();
     let mut asked: Vec<(u64, Point)> = Vec::new();
+    // Trials that were given back stay within the budget: they are handed out again.
+    let mut open = 0;
     let (mut values, mut regrets) = (Vec::new(), Vec::new());
     let mut best = f64::NEG_INFINITY;
     let mut regret = 1.0;
@@ -61,17 +70,20 @@ pub fn run(
     let mut free: Vec<(u64, usize)> = (0..setting.workers).rev().map(|w| (0, w)).collect();
     loop {
         while let Some((now, worker)) = free.pop() {
-            if asked.len() as u32 >= budget {
+            if values.len() as u32 + open >= budget {
                 continue;
             }
             let (token, point) = optimizer.ask()?;
-            duplicates += usize::from(asked.iter().any(|(_, other)| *other == point));
+            open += 1;
+            let again = |(other, at): &(u64, Point)| *other != token && *at == point;
+            duplicates += usize::from(asked.iter().any(again));
             let seconds = SLOWNESS[worker % 8] * (0.4 * normal(&mut chance)).exp();
             out.push(Reverse((now + (seconds * 1e6) as u64, worker, asked.len() as u32)));
             asked.push((token, point));
         }
         let Some(Reverse((now, worker, number))) = out.pop() else { break };
         let (token, point) = &asked[number as usize];
+        open -= 1;
         let noise = normal(&mut chance);
         if uniform(&mut chance) < setting.lost {
             optimizer.lose(*token)?;
