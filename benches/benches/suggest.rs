@@ -50,7 +50,7 @@ fn main() {
 /// `n` random points of the space, with a smooth function of a few parameters and an interaction.
 fn history(space: &Space, n: u32) -> History {
     let random = Options { algorithm: Algorithm::Random, ..Options::default() };
-    let mut history = History { observed: vec![], pending: vec![], failed: vec![], taken: vec![] };
+    let mut history = History::default();
     for number in 0..n {
         let point = suggest(space, &random, &history, None, 9, number).expect("left").point;
         let x = &point.0;

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use proto::v1::study_service_client::StudyServiceClient;
 use proto::v1::{
-    CancelStudyRequest, CreateStudyRequest, EnqueueTrialsRequest, GetStudyRequest, GetTrialRequest,
-    ListStudiesRequest, ListTrialsRequest, PauseStudyRequest, Point, ResumeStudyRequest, Study,
-    StudySpec, Trial, WatchStudyRequest, WatchStudyResponse,
+    CancelStudyRequest, CreateStudyRequest, EnqueueTrialsRequest, GetParetoFrontRequest,
+    GetParetoFrontResponse, GetStudyRequest, GetTrialRequest, ListStudiesRequest,
+    ListTrialsRequest, PauseStudyRequest, Point, ResumeStudyRequest, Study, StudySpec, Trial,
+    WatchStudyRequest, WatchStudyResponse,
 };
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status, Streaming};
@@ -116,6 +117,13 @@ impl Coordinator {
                 return Ok(trials);
             }
         }
+    }
+
+    /// The trade-offs of a study.
+    pub async fn front(&mut self, study: &str) -> Result<GetParetoFrontResponse, Failure> {
+        let asked = request(GetParetoFrontRequest { study: study.to_owned() });
+        let answer = self.client.get_pareto_front(asked).await.map_err(|s| self.failure(s))?;
+        Ok(answer.into_inner())
     }
 
     /// One trial.

@@ -1,13 +1,14 @@
 //! The wire's nouns as JSON: the field names of the protocol, words for enums, RFC 3339 for
 //! instants, and nothing for what is absent.
 
+use proto::v1::constraint::Bound;
 use proto::v1::objective;
 use proto::v1::parameter::Domain;
 use proto::v1::value::Kind;
-use proto::v1::{Parameter, Point, Study, StudySpec, Trial, Value};
+use proto::v1::{GetParetoFrontResponse, Parameter, Point, Study, StudySpec, Trial, Value};
 use serde_json::{Map, Value as Json, json};
 
-use crate::words;
+use crate::{pareto, words};
 
 /// A study.
 pub fn study(study: &Study) -> Json {
@@ -38,7 +39,7 @@ pub fn study(study: &Study) -> Json {
 pub fn spec(spec: &StudySpec) -> Json {
     let parameters = spec.space.iter().flat_map(|space| &space.parameters).map(parameter);
     let objective = spec.objective.as_ref().and_then(|objective| objective.kind.as_ref());
-    json!({
+    without_nulls(json!({
         "name": spec.name,
         "direction": words::direction(spec.direction()),
         "algorithm": words::algorithm(spec.algorithm()),
@@ -50,6 +51,17 @@ pub fn spec(spec: &StudySpec) -> Json {
         "start_points": spec.start_points,
         "start_design": words::start_design(spec.start_design()),
         "checkpoint_epochs": spec.checkpoint_epochs,
+        "also": spec.also.iter().map(|further| without_nulls(json!({
+            "measurement": further.measurement,
+            "direction": words::direction(further.direction()),
+            "reference": further.reference,
+        }))).collect::<Vec<_>>(),
+        "constraints": spec.constraints.iter().map(|constraint| without_nulls(json!({
+            "measurement": constraint.measurement,
+            "at_most": match constraint.bound { Some(Bound::AtMost(bound)) => Some(bound), _ => None },
+            "at_least": match constraint.bound { Some(Bound::AtLeast(bound)) => Some(bound), _ => None },
+        }))).collect::<Vec<_>>(),
+        "reference": spec.reference,
         "objective": match objective {
             Some(objective::Kind::Whetstone(whetstone)) => json!({
                 "kind": "whetstone",
@@ -67,7 +79,25 @@ pub fn spec(spec: &StudySpec) -> Json {
             None => Json::Null,
         },
         "parameters": parameters.collect::<Vec<_>>(),
-    })
+    }))
+}
+
+/// The trade-offs of a study.
+pub fn front(study: &Study, front: &GetParetoFrontResponse) -> Json {
+    let spec = study.spec.clone().unwrap_or_default();
+    without_nulls(json!({
+        "study": spec.name,
+        "objectives": pareto::axes(&spec).iter().zip(front.reference.iter().map(Some).chain(std::iter::repeat(None)))
+            .map(|(axis, reference)| without_nulls(json!({
+                "measurement": axis.name,
+                "direction": words::direction(axis.direction),
+                "reference": reference,
+            }))).collect::<Vec<_>>(),
+        "size": front.size,
+        "feasible": front.feasible,
+        "hypervolume": front.hypervolume,
+        "trials": front.trials.iter().map(trial).collect::<Vec<_>>(),
+    }))
 }
 
 /// A trial.
@@ -79,6 +109,7 @@ pub fn trial(trial: &Trial) -> Json {
         "state": words::trial_state(trial),
         "point": trial.point.as_ref().map(point),
         "value": trial.value,
+        "feasible": trial.feasible,
         "measurements": numbers(&trial.measurements),
         "attempt": trial.attempt,
         "failures": trial.failures,

@@ -10,7 +10,7 @@ use crate::exit::Failure;
 use crate::options::Options;
 use crate::study_file::{self, Overrides};
 use crate::table::{self, Side};
-use crate::{json, print, value, watch, words};
+use crate::{json, pareto, print, value, watch, words};
 
 /// People's verbs on studies.
 #[derive(Debug, Subcommand)]
@@ -25,8 +25,10 @@ pub enum Command {
     Show(Name),
     /// Watch a study until it ends.
     Watch(Name),
-    /// Show the best trial of a study.
+    /// Show the best trial of a study: of those that keep its constraints, the one of the best value.
     Best(Name),
+    /// Show the trade-offs that a study has found between its objectives.
+    Pareto(Pareto),
     /// Stop handing out trials; running ones go on.
     Pause(Name),
     /// Hand out trials of a paused study again.
@@ -82,6 +84,17 @@ pub struct Name {
     name: String,
 }
 
+/// `strop study pareto`.
+#[derive(Args, Debug)]
+pub struct Pareto {
+    #[command(flatten)]
+    study: Name,
+
+    /// Write a picture of the first two objectives to this file.
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+}
+
 /// Does what was asked.
 pub async fn run(options: &Options, command: Command) -> Result<(), Failure> {
     // What can be wrong with the file is told before a coordinator is looked for.
@@ -112,6 +125,9 @@ pub async fn run(options: &Options, command: Command) -> Result<(), Failure> {
         (Command::Show(Name { name }), _) => show(options, &mut coordinator, &name).await,
         (Command::Watch(Name { name }), _) => watch::until_end(options, coordinator, &name).await,
         (Command::Best(Name { name }), _) => best(options, &mut coordinator, &name).await,
+        (Command::Pareto(Pareto { study: Name { name }, svg }), _) => {
+            pareto::run(options, &mut coordinator, &name, svg.as_deref()).await
+        }
         (Command::Pause(Name { name }), _) => {
             steered(options, "paused", &coordinator.pause(&name).await?)
         }
@@ -155,9 +171,13 @@ fn check(options: &Options, spec: &StudySpec) -> Result<(), Failure> {
     let space = spec.space.clone().unwrap_or_default();
     let size = study_file::size(&space).map_or_else(|| "infinitely many".to_owned(), grouped);
     print::lines(&format!(
-        "`{}` is in order: {} over {}, {size} points, {} of them tried",
+        "`{}` is in order: {}{} over {}, {size} points, {} of them tried",
         spec.name,
         words::algorithm(spec.algorithm()),
+        match spec.also.len() {
+            0 => String::new(),
+            also => format!(" of {} objectives", also + 1),
+        },
         words::count(space.parameters.len() as u32, "hyperparameter"),
         spec.max_trials
     ));
@@ -224,7 +244,10 @@ fn summary(study: &Study) -> String {
     let mut pairs = vec![
         ("study", spec.name.clone()),
         ("state", words::study_state(study).to_owned()),
-        ("objective", format!("{} {objective}", words::direction(spec.direction()))),
+        (
+            "objective",
+            format!("{} {objective}{}", words::direction(spec.direction()), words::also(&spec)),
+        ),
         ("algorithm", format!("{}, seed {}", words::algorithm(spec.algorithm()), spec.seed)),
         ("space", points),
         (
@@ -241,6 +264,10 @@ fn summary(study: &Study) -> String {
         ),
         ("created", format!("{} UTC", words::instant(study.created_at.as_ref()))),
     ];
+    if !spec.constraints.is_empty() {
+        let bounds: Vec<String> = spec.constraints.iter().map(words::constraint).collect();
+        pairs.insert(3, ("constraints", bounds.join(", ")));
+    }
     if spec.checkpoint_epochs > 0 {
         let every = words::count(spec.checkpoint_epochs, "epoch");
         pairs.push(("checkpoints", format!("every {every}")));
@@ -253,7 +280,12 @@ fn summary(study: &Study) -> String {
         if let Some(test) = best.measurements.get(table::TEST) {
             text += &format!("; on the test images {}", table::short(*test, 4));
         }
-        pairs.push(("best", text));
+        pairs.push((if spec.also.is_empty() { "best" } else { "best value" }, text));
+    } else if !spec.constraints.is_empty() && counts.completed > 0 {
+        pairs.push(("best", "no result keeps the constraints yet".to_owned()));
+    }
+    if !spec.also.is_empty() {
+        pairs.push(("trade-offs", format!("`strop study pareto {}`", spec.name)));
     }
     table::pairs(&pairs)
 }
@@ -261,13 +293,23 @@ fn summary(study: &Study) -> String {
 async fn best(options: &Options, coordinator: &mut Coordinator, name: &str) -> Result<(), Failure> {
     let study = coordinator.study(name).await?;
     let Some(best) = &study.best else {
-        return Err(Failure::NotFound(format!("the study `{name}` has no result yet")));
+        let spec = study.spec.clone().unwrap_or_default();
+        let what = match study.counts.is_some_and(|counts| counts.completed > 0) {
+            true if !spec.constraints.is_empty() => "result that keeps its constraints",
+            _ => "result",
+        };
+        return Err(Failure::NotFound(format!("the study `{name}` has no {what} yet")));
     };
     match options.json {
         true => print::json(&json::trial(best)),
         false => {
             let parameters = study.spec.clone().unwrap_or_default().space.unwrap_or_default();
             print::lines(&crate::trial::described(best, &parameters.parameters));
+            if study.spec.as_ref().is_some_and(|spec| !spec.also.is_empty()) {
+                options.hint(format!(
+                    "the best value alone; `strop study pareto {name}` shows what it costs"
+                ));
+            }
         }
     }
     Ok(())

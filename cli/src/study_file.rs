@@ -4,6 +4,7 @@
 //! knowledge, such as which hyperparameters a network has, the coordinator checks.
 
 mod error;
+mod goals;
 mod parameter;
 mod table;
 
@@ -145,6 +146,7 @@ pub fn parse(text: &str, label: &str, overrides: &Overrides) -> Result<StudySpec
     }
 
     let objective = objective(source, &file.objective, &parameters)?;
+    let goals = goals::goals(source, &file, &objective)?;
     Ok(StudySpec {
         name,
         space: Some(Space { parameters }),
@@ -163,6 +165,9 @@ pub fn parse(text: &str, label: &str, overrides: &Overrides) -> Result<StudySpec
             CHECKPOINT_EPOCHS_MAX,
         )?,
         start_design: start_design.into(),
+        also: goals.also,
+        constraints: goals.constraints,
+        reference: goals.reference,
     })
 }
 

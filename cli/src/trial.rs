@@ -103,7 +103,8 @@ pub fn described(trial: &Trial, parameters: &[Parameter]) -> String {
         ("state", words::trial_state(trial).to_owned()),
     ];
     if let Some(value) = trial.value {
-        pairs.push(("value", table::short(value, 4)));
+        let kept = if trial.feasible == Some(false) { ", breaks a constraint" } else { "" };
+        pairs.push(("value", format!("{}{kept}", table::short(value, 4))));
     }
     if let Some(suggestion) = &trial.suggestion {
         let mut why = suggestion.origin.clone();
@@ -113,6 +114,7 @@ pub fn described(trial: &Trial, parameters: &[Parameter]) -> String {
         if let Some(acquisition) = suggestion.acquisition {
             let what = match suggestion.origin.as_str() {
                 "parzen" => "log density ratio",
+                "feasibility" => "log probability of feasibility",
                 _ => "log expected improvement",
             };
             why += &format!(", {what} {}", table::short(acquisition, 2));

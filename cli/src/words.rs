@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use proto::v1::{Algorithm, Direction, StartDesign, Study, StudyState, Trial, TrialState};
+use proto::v1::constraint::Bound;
+use proto::v1::{
+    Algorithm, Constraint, Direction, StartDesign, Study, StudySpec, StudyState, Trial, TrialState,
+};
 
 /// The word for a study's state.
 pub fn study_state(study: &Study) -> &'static str {
@@ -64,6 +67,25 @@ pub fn direction(direction: Direction) -> &'static str {
     match direction {
         Direction::Unspecified | Direction::Maximize => "maximize",
         Direction::Minimize => "minimize",
+    }
+}
+
+/// What a study makes good besides its value, as in "and minimize multiply_adds"; empty if
+/// nothing.
+pub fn also(spec: &StudySpec) -> String {
+    let further = spec.also.iter();
+    let further = further
+        .map(|further| format!(", {} {}", direction(further.direction()), further.measurement));
+    further.collect()
+}
+
+/// A constraint, as in "multiply_adds ≤ 200,000".
+pub fn constraint(constraint: &Constraint) -> String {
+    let name = &constraint.measurement;
+    match constraint.bound {
+        Some(Bound::AtMost(bound)) => format!("{name} ≤ {}", crate::value::number(bound)),
+        Some(Bound::AtLeast(bound)) => format!("{name} ≥ {}", crate::value::number(bound)),
+        None => name.clone(),
     }
 }
 

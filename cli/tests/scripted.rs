@@ -18,6 +18,7 @@ type Answer<T> = Result<Response<T>, Status>;
 struct Script {
     studies: Vec<Study>,
     trials: Vec<Trial>,
+    front: GetParetoFrontResponse,
     watches: Arc<Mutex<VecDeque<Vec<WatchStudyResponse>>>>,
     enqueued: Arc<Mutex<Vec<Point>>>,
 }
@@ -74,6 +75,14 @@ impl StudyService for Script {
     ) -> Answer<CancelStudyResponse> {
         let study = Some(self.named(&asked.into_inner().name)?);
         Ok(Response::new(CancelStudyResponse { study }))
+    }
+
+    async fn get_pareto_front(
+        &self,
+        asked: Request<GetParetoFrontRequest>,
+    ) -> Answer<GetParetoFrontResponse> {
+        self.named(&asked.into_inner().study)?;
+        Ok(Response::new(self.front.clone()))
     }
 
     async fn list_trials(&self, asked: Request<ListTrialsRequest>) -> Answer<ListTrialsResponse> {
@@ -300,4 +309,92 @@ async fn an_enqueued_point_arrives_in_the_types_of_the_space() {
     assert_eq!(out(&output), "queued as trial 9 of `s`\n", "{}", error(&output));
     let points = script.enqueued.lock().unwrap();
     assert_eq!(points[0].values["units"].kind, Some(Kind::Integer(3)));
+}
+
+fn traded() -> Script {
+    let mut script = known();
+    let further = FurtherObjective {
+        measurement: "energy".to_owned(),
+        direction: Direction::Minimize as i32,
+        reference: None,
+    };
+    let bound = Constraint {
+        measurement: "energy".to_owned(),
+        bound: Some(constraint::Bound::AtMost(90.0)),
+    };
+    let study = &mut script.studies[0];
+    study.counts = Some(TrialCounts { completed: 4, ..TrialCounts::default() });
+    let spec = study.spec.as_mut().unwrap();
+    (spec.also, spec.constraints) = (vec![further], vec![bound]);
+    let result = |number, value, energy, feasible| Trial {
+        value: Some(value),
+        measurements: [("energy".to_owned(), energy)].into(),
+        feasible: Some(feasible),
+        ..trial(number, DONE)
+    };
+    script.trials = vec![
+        result(0, 0.5, 10.0, true),
+        result(1, 0.75, 20.0, true),
+        result(2, 0.5, 30.0, true),
+        result(3, 0.9, 95.0, false),
+    ];
+    script.front = GetParetoFrontResponse {
+        trials: vec![script.trials[1].clone(), script.trials[0].clone()],
+        size: 2,
+        feasible: 3,
+        reference: vec![0.475, 32.0],
+        hypervolume: Some(3.55),
+    };
+    script
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn trade_offs_are_shown_as_a_table_a_picture_and_a_document() {
+    let text = out(&strop(&traded(), &["study", "pareto", "s"]).await);
+    for line in [
+        "objectives   maximize value, minimize energy",
+        "constraints  energy ≤ 90; kept by 3 of 4 results",
+        "front        2 of 3 results",
+        "hypervolume  3.5500, measured from value 0.4750, energy 32",
+        "1  0.7500      20  units=7",
+        "● on the front   · beaten   × breaks a constraint",
+    ] {
+        assert!(text.contains(line), "no {line:?} in\n{text}");
+    }
+    let marks = |mark| text.chars().filter(|c| *c == mark).count();
+    // One of each in the key.
+    assert_eq!((marks('●'), marks('·'), marks('×')), (3, 2, 2), "{text}");
+
+    let json = strop(&traded(), &["--json", "study", "pareto", "s"]).await;
+    let json: serde_json::Value = serde_json::from_str(&out(&json)).unwrap();
+    assert_eq!(json["hypervolume"], 3.55);
+    assert_eq!(json["objectives"][1]["measurement"], "energy");
+    assert_eq!(json["objectives"][1]["reference"], 32.0);
+    assert_eq!(json["trials"][0]["number"], 1);
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("front.svg");
+    let drawn = strop(&traded(), &["study", "pareto", "s", "--svg", path.to_str().unwrap()]).await;
+    assert_eq!(drawn.status.code(), Some(0), "{}", error(&drawn));
+    let svg = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(svg.matches("<circle").count(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_study_of_several_objectives_says_what_its_best_is() {
+    let show = out(&strop(&traded(), &["study", "show", "s"]).await);
+    for line in ["maximize ?, minimize energy", "energy ≤ 90", "best value", "strop study pareto s"]
+    {
+        assert!(show.contains(line), "no {line:?} in\n{show}");
+    }
+    let best = strop(&traded(), &["study", "best", "s"]).await;
+    assert!(error(&best).contains("the best value alone"), "{}", error(&best));
+    let mut hopeless = traded();
+    hopeless.studies[0].best = None;
+    let best = strop(&hopeless, &["study", "best", "s"]).await;
+    assert_eq!(best.status.code(), Some(5));
+    assert!(error(&best).contains("keeps its constraints"), "{}", error(&best));
+    let alone = strop(&known(), &["study", "pareto", "s", "--svg", "x.svg"]).await;
+    assert_eq!(alone.status.code(), Some(2), "{}", error(&alone));
+    assert!(error(&alone).contains("one objective"), "{}", error(&alone));
 }

@@ -14,6 +14,21 @@ pub enum Error {
     #[error("{0}")]
     Invalid(String),
 
+    /// A report lacks a number that the study weighs or bounds. Mend it, or fail the trial.
+    #[error(
+        "study `{study}` asks for measurement `{measurement}`, which the report lacks{}; report it, \
+         or end the attempt with Fail{}",
+        closest.as_ref().map(|name| format!("; the closest that it has is `{name}`"))
+            .unwrap_or_default(),
+        if *paused {
+            ". The study is paused, because no result has it: if its name is wrong, cancel the \
+             study and create it anew"
+        } else {
+            ""
+        }
+    )]
+    Unmeasured { study: String, measurement: String, closest: Option<String>, paused: bool },
+
     /// The trial was handed on, or is finished. Drop the work and ask for another.
     #[error("attempt {attempt} at trial {trial_id} no longer holds the lease")]
     LeaseLost { trial_id: i64, attempt: i32, lease_id: Uuid },
@@ -118,7 +133,7 @@ impl From<Error> for tonic::Status {
     fn from(error: Error) -> Self {
         let text = error.to_string();
         match &error {
-            Error::Invalid(_) => Self::invalid_argument(text),
+            Error::Invalid(_) | Error::Unmeasured { .. } => Self::invalid_argument(text),
             Error::LeaseLost { .. } | Error::PosteriorMoved { .. } => Self::aborted(text),
             Error::StudyNotFound { .. }
             | Error::TrialNotFound { .. }

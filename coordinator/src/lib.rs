@@ -25,6 +25,8 @@ pub mod artifact;
 pub mod config;
 pub mod database;
 pub mod error;
+pub mod front;
+pub mod goals;
 pub mod scheduler;
 pub mod serve;
 pub mod storage;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use tuner::{Algorithm, Options, Space, StartDesign, Value};
 
-use crate::trial::Trial;
+use crate::{goals::Goals, trial::Trial};
 
 /// Metrics that a Whetstone objective may maximise; the first is the default.
 pub const METRICS: [&str; 2] = ["binary_accuracy", "soft_accuracy"];
@@ -55,6 +55,8 @@ pub struct StudySpec {
     pub max_trial_seconds: i32,
     /// Epochs between two checkpoints, at most [`CHECKPOINT_EPOCHS_MAX`]; 0: none.
     pub checkpoint_epochs: i32,
+    /// What is wanted besides a good value.
+    pub goals: Goals,
 }
 
 impl StudySpec {
@@ -115,7 +117,8 @@ pub struct External {
 }
 
 /// Which way is better.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Direction {
     /// Larger values are better.
     Maximize,
@@ -130,6 +133,11 @@ impl Direction {
             Direction::Maximize => "maximize",
             Direction::Minimize => "minimize",
         }
+    }
+
+    /// The direction that [`Direction::as_str`] names, which a check in the schema guards.
+    pub fn of(word: &str) -> Direction {
+        if word == "minimize" { Direction::Minimize } else { Direction::Maximize }
     }
 
     /// Turns an objective's value into one that is better when larger, and back.
@@ -219,7 +227,7 @@ pub struct Overview {
     pub study: Study,
     /// Its trials by state.
     pub counts: TrialCounts,
-    /// Its best trial; `None` before the first result.
+    /// Its best trial that keeps every constraint; `None` before the first.
     pub best: Option<Trial>,
 }
 

@@ -87,7 +87,7 @@ pub struct Lease {
     pub checkpoint: Option<Checkpoint>,
     /// Epochs between two checkpoints; 0: none.
     pub checkpoint_epochs: i32,
-    /// The best value of the study so far, in the objective's unit.
+    /// The best value of the study so far that keeps every constraint, in the objective's unit.
     pub best_value: Option<f64>,
 }
 
@@ -198,6 +198,8 @@ pub struct Trial {
     pub finished_at: Option<OffsetDateTime>,
     /// Epochs that the last attempt found trained; `None` if it began afresh.
     pub resumed_from_epoch: Option<i32>,
+    /// Whether its result keeps every constraint; `None` without a result.
+    pub feasible: Option<bool>,
 }
 
 /// What the posterior said about a point when it was chosen.
@@ -213,7 +215,7 @@ pub struct Suggested {
     pub mean: Option<f64>,
     /// Standard deviation of it.
     pub deviation: Option<f64>,
-    /// Log expected improvement: natural logarithm, of the objective's unit.
+    /// What it promised; see [`tuner::suggest_for`].
     pub acquisition: Option<f64>,
 }
 

@@ -2,7 +2,7 @@
 
 /// The known name at the smallest edit distance from `name`, the first of equals; `None` only if
 /// no name is known. Case does not count, and `-` and blanks are read as `_`.
-pub(crate) fn closest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub fn closest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let name: Vec<char> = name
         .chars()
         .map(|c| if c == '-' || c.is_whitespace() { '_' } else { c.to_ascii_lowercase() })

@@ -36,11 +36,13 @@
 //! | `table` | all of them: name, range, unit, meaning; the one place that lists them |
 //! | [`choice`] | the hyperparameters that are words |
 //! | [`schedule`] | windows of sharpening and the epochs they need |
+//! | [`MEASUREMENTS`] | what a training reports at its end |
 //! | `closest` | which known name a misspelt one resembles |
 
 pub mod choice;
 mod closest;
 mod error;
+mod measurement;
 pub mod parameter;
 mod recipe;
 pub mod schedule;
@@ -51,7 +53,9 @@ pub mod topology;
 pub const DATASETS: [&str; 5] = ["digits", "mnist", "fashion-mnist", "cifar-10", "cifar-100"];
 
 pub use choice::{Activation, Downsampling, EpochPolicy, NoiseLocation, Optimizer, Sharpener};
+pub use closest::closest;
 pub use error::RecipeError;
+pub use measurement::{MEASUREMENTS, MeasurementError, check_measurement};
 pub use parameter::{Kind, ParameterInfo};
 pub use recipe::Recipe;
 pub use topology::Convolution;

@@ -159,12 +159,20 @@ impl Hand {
 
     /// Works alone until there is nothing left; says how many trials it completed.
     pub async fn work(&mut self, objective: impl Fn(&Point) -> f64) -> usize {
+        self.work_with(|point| (objective(point), vec![])).await
+    }
+
+    /// The same with other measurements beside the value.
+    pub async fn work_with(
+        &mut self,
+        objective: impl Fn(&Point) -> (f64, Vec<(&'static str, f64)>),
+    ) -> usize {
         let mut done = 0;
         loop {
             let answer = self.ask(Duration::from_secs(5)).await.expect("is answered");
             let Some(lease) = answer.lease else { return done };
-            let value = objective(lease.point.as_ref().expect("a lease has a point"));
-            assert!(!self.complete(&lease, value).await.expect("is recorded"));
+            let (value, measured) = objective(lease.point.as_ref().expect("a lease has a point"));
+            assert!(!self.complete_with(&lease, value, &measured).await.expect("is recorded"));
             done += 1;
         }
     }

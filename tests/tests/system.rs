@@ -12,6 +12,8 @@ mod house;
 mod killed;
 #[path = "system/many_askers.rs"]
 mod many_askers;
+#[path = "system/objectives.rs"]
+mod objectives;
 #[path = "system/one_trial.rs"]
 mod one_trial;
 #[path = "system/replay.rs"]

@@ -1,5 +1,8 @@
 //! How much a point promises: log expected improvement.
 
+pub mod feasibility;
+pub mod hypervolume;
+pub(crate) mod judge;
 pub(crate) mod maximise;
 
 use crate::gp::Posterior;

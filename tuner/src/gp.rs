@@ -23,9 +23,10 @@ use crate::stream::{Purpose, Stream};
 use cholesky::Factor;
 use kernel::{Columns, HyperParameters, Metric};
 pub use parts::{Parts, PartsError};
-use standardise::{Standard, standardise};
+use standardise::{Standard, Tail, standardise};
 pub use training::RESULTS_MAX;
-use training::{Training, learned_from, training};
+pub(crate) use training::learned_from;
+use training::{Training, training};
 
 /// Smallest variance that is predicted, in standardised units squared: what rounding leaves of it
 /// at a point that is known.
@@ -111,6 +112,29 @@ impl Posterior {
         failed: &[UnitPoint],
         seed: u64,
     ) -> Result<Posterior, FitError> {
+        Posterior::fit_with(before, space, observed, failed, Tail::Raised, seed)
+    }
+
+    /// The same without pulling in the bad tail, for numbers of which it matters on which side of a
+    /// bound they lie.
+    pub(crate) fn fit_whole(
+        before: Option<&Posterior>,
+        space: &Space,
+        observed: &[Observation],
+        failed: &[UnitPoint],
+        seed: u64,
+    ) -> Result<Posterior, FitError> {
+        Posterior::fit_with(before, space, observed, failed, Tail::Kept, seed)
+    }
+
+    fn fit_with(
+        before: Option<&Posterior>,
+        space: &Space,
+        observed: &[Observation],
+        failed: &[UnitPoint],
+        tail: Tail,
+        seed: u64,
+    ) -> Result<Posterior, FitError> {
         let training = training(space, observed, failed, seed)?;
         let counts = (observed.len() as u32, failed.len() as u32);
         let alike = |before: &&Posterior| {
@@ -121,7 +145,7 @@ impl Posterior {
                 && learned_from(rows.0) == learned_from(rows.1)
         };
         let known = before.filter(alike).map(|before| (before.hyper.clone(), before.log_posterior));
-        Posterior::of(Metric::of(space), training, known, counts, seed)
+        Posterior::of(Metric::of(space), training, known, counts, tail, seed)
     }
 
     /// The same, over any metric.
@@ -130,12 +154,13 @@ impl Posterior {
         training: Training,
         known: Option<(HyperParameters, f64)>,
         (observations, failures): (u32, u32),
+        tail: Tail,
         seed: u64,
     ) -> Result<Posterior, FitError> {
         let points = Columns::of(&training.points, metric.dimensions());
         let n = points.len();
-        let (hyper, log_posterior) = known.unwrap_or_else(|| learn(&metric, &training, seed));
-        let (targets, standard) = standardise(&training.values);
+        let (hyper, log_posterior) = known.unwrap_or_else(|| learn(&metric, &training, tail, seed));
+        let (targets, standard) = standardise(&training.values, tail);
         let covariance = fit::covariance(&metric, &points, &hyper);
         let singular = |_| FitError::Singular { points: n };
         let factor = Factor::new(&covariance).map_err(singular)?;
@@ -244,6 +269,11 @@ impl Posterior {
         ranking
     }
 
+    /// A value in standardised units.
+    pub(crate) fn standardise(&self, value: f64) -> f64 {
+        (value - self.standard.offset) / self.standard.scale
+    }
+
     /// Objective units per standardised unit.
     pub(crate) fn scale(&self) -> f64 {
         self.standard.scale
@@ -299,10 +329,10 @@ impl Posterior {
 }
 
 /// The most credible hyper-parameters given a training's lesson, and their log posterior density.
-fn learn(metric: &Metric, training: &Training, seed: u64) -> (HyperParameters, f64) {
+fn learn(metric: &Metric, training: &Training, tail: Tail, seed: u64) -> (HyperParameters, f64) {
     let (points, values) = training.lesson(seed);
     let mut stream = Stream::new(seed, points.len() as u64, Purpose::Fit);
     let points = Columns::of(points, metric.dimensions());
-    let fitted = fit::fit(metric, &points, &standardise(&values).0, &mut stream);
+    let fitted = fit::fit(metric, &points, &standardise(&values, tail).0, &mut stream);
     (fitted.hyper, fitted.log_posterior)
 }

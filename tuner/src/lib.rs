@@ -27,6 +27,10 @@
 //! surrogate's means alone and closes its deviations around them; so each asker is sent elsewhere,
 //! and nobody waits.
 //!
+//! **More than one number.** Further objectives and constraints have a process each. Improvement is
+//! then that of the [volume that the feasible front dominates](pareto), and it counts by the
+//! probability that every [constraint](acquisition::feasibility) is kept: [`suggest_for`].
+//!
 //! **The edges.** The first trials are the middle of the space and a Latin hypercube. Collapsed trainings do not
 //! set the scale; failed ones count as the worst seen. When results of one height follow each other,
 //! at the floor or on a ledge above it, every second point is space-filling again.
@@ -81,21 +85,26 @@
 
 pub mod acquisition;
 mod design;
+mod goals;
 pub mod gp;
 mod history;
+mod models;
 pub mod normal;
+pub mod pareto;
 mod space;
 mod stream;
 mod suggest;
 
+pub use goals::Goals;
 pub use gp::estimator::{Gp, GpError, GpParams, GpValidParams};
 pub use gp::{FitError, Parts, PartsError, Posterior, Prediction};
 pub use history::{History, Observation};
+pub use models::Models;
 pub use space::{
     Condition, Domain, INT_MAX, OPTIONS_MAX, PARAMETERS_MAX, Parameter, Point, PointError, Scale,
     Space, SpaceError, UnitPoint, Value,
 };
 pub use suggest::{
     Algorithm, Exhausted, Options, OptionsError, Origin, StartDesign, Suggestion, UnknownName,
-    suggest,
+    suggest, suggest_for,
 };

@@ -4,16 +4,18 @@ mod draw;
 mod evolution;
 mod options;
 mod parzen;
+mod several;
 mod tpe;
 
 use serde::{Deserialize, Serialize};
 
 use crate::acquisition::improvement;
 use crate::gp::Posterior;
-use crate::history::{History, Observation};
+use crate::history::History;
 use crate::space::{Space, UnitPoint};
 use draw::Draw;
 pub use options::{Algorithm, Options, OptionsError, Origin, StartDesign, UnknownName};
+pub use several::suggest_for;
 
 /// Where to look next, and what was thought of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,7 +29,8 @@ pub struct Suggestion {
     /// Posterior deviation of the objective there, noise left out, pending points believed.
     pub deviation: Option<f64>,
     /// Log expected improvement there: natural logarithm, of objective units. For
-    /// [`Origin::Parzen`] the logarithm of the ratio of the good density to the bad one.
+    /// [`Origin::Parzen`] the logarithm of the ratio of the good density to the bad one; with further
+    /// goals see [`suggest_for`].
     pub acquisition: Option<f64>,
 }
 
@@ -106,7 +109,7 @@ pub fn suggest(
         },
         Algorithm::GaussianProcess => match &believer {
             None => (draw.sobol()?, Origin::Sobol),
-            _ if number % 2 == 1 && is_plateau(start, &history.observed) => {
+            _ if number % 2 == 1 && is_plateau(start, &values(history)) => {
                 (draw.sobol()?, Origin::Plateau)
             }
             Some(believer) => (draw.acquisition(believer)?, Origin::Acquisition),
@@ -127,6 +130,11 @@ pub fn suggest(
     })
 }
 
+/// The values in the order of recording.
+fn values(history: &History) -> Vec<f64> {
+    history.observed.iter().map(|observation| observation.value).collect()
+}
+
 /// Whether there is too little to learn from yet.
 fn is_start(options: &Options, start: u32, history: &History, number: u32) -> bool {
     let results_min = match options.algorithm {
@@ -141,12 +149,12 @@ fn is_start(options: &Options, start: u32, history: &History, number: u32) -> bo
 /// collapses, or on a ledge above it. There the process sees a plain, its improvement is spread
 /// thin among the neighbours, and it may stay for the rest of the budget. At a true optimum the
 /// results are alike too, and half of the trials are then free to look elsewhere.
-fn is_plateau(start: u32, observed: &[Observation]) -> bool {
+fn is_plateau(start: u32, observed: &[f64]) -> bool {
     let Some(after_start) = observed.get(start as usize..) else { return false };
     let Some(begin) = after_start.len().checked_sub(PLATEAU_RESULTS) else { return false };
     // Halves, because the range of two doubles may be no double.
-    let range = |observations: &[Observation]| {
-        let values = observations.iter().map(|observation| observation.value / 2.0);
+    let range = |values: &[f64]| {
+        let values = values.iter().map(|value| value / 2.0);
         values.clone().fold(f64::MIN, f64::max) - values.fold(f64::MAX, f64::min)
     };
     range(&after_start[begin..]) <= PLATEAU_SHARE * range(observed)

@@ -4,8 +4,12 @@
 mod algorithms;
 #[path = "behaviour/estimator.rs"]
 mod estimator;
+#[path = "behaviour/goals.rs"]
+mod goals;
 #[path = "behaviour/numbers.rs"]
 mod numbers;
+#[path = "behaviour/pareto.rs"]
+mod pareto;
 #[path = "behaviour/posterior.rs"]
 mod posterior;
 #[path = "behaviour/space.rs"]

@@ -264,3 +264,29 @@ fn measured(outcome: &Outcome, metric: Metric, train_seconds: f64) -> Measured {
     let measurements = measurements.map(|(name, x)| (name.to_owned(), x)).into();
     Measured { value, measurements }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_training_reports_what_studies_may_ask_for() {
+        let outcome = Outcome {
+            soft_accuracy: 0.75,
+            binary_accuracy: 0.5,
+            test: None,
+            sharpening_finished: true,
+            collapsed: None,
+            epochs: 7,
+            parameters: 1_000,
+            multiply_adds: 20_000,
+        };
+        let measured = measured(&outcome, Metric::Binary, 1.5);
+        assert_eq!(measured.value, 0.5);
+        let mut names: Vec<&str> = measured.measurements.keys().map(String::as_str).collect();
+        let mut known = recipe::MEASUREMENTS.to_vec();
+        names.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(names, known);
+    }
+}

@@ -22,6 +22,8 @@ pub struct FileTable {
     pub direction: Option<Spanned<String>>,
     pub objective: Spanned<ObjectiveTable>,
     #[serde(default)]
+    pub constraint: Vec<Spanned<ConstraintTable>>,
+    #[serde(default)]
     pub parameter: Vec<Spanned<ParameterTable>>,
 }
 
@@ -35,10 +37,31 @@ pub struct ObjectiveTable {
     pub test_images: Option<u32>,
     pub validation_images: Option<Spanned<u32>>,
     pub metric: Option<Spanned<String>>,
+    pub reference: Option<Spanned<f64>>,
+    #[serde(default)]
+    pub also: Vec<Spanned<AlsoTable>>,
     #[serde(default)]
     pub fixed: BTreeMap<String, Spanned<toml::Value>>,
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
+}
+
+/// `[[objective.also]]`: what is to be good besides the value.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AlsoTable {
+    pub measurement: Spanned<String>,
+    pub direction: Option<Spanned<String>>,
+    pub reference: Option<Spanned<f64>>,
+}
+
+/// `[[constraint]]`: what a trial must keep to count.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConstraintTable {
+    pub measurement: Spanned<String>,
+    pub at_most: Option<Spanned<f64>>,
+    pub at_least: Option<Spanned<f64>>,
 }
 
 /// `[[parameter]]`: a name and exactly one domain.

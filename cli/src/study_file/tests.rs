@@ -2,12 +2,13 @@ use proto::v1::parameter::Domain;
 
 use super::*;
 
-const STUDIES: [(&str, &str); 5] = [
+const STUDIES: [(&str, &str); 6] = [
     ("case-one", include_str!("../../../studies/case-one.toml")),
     ("case-two", include_str!("../../../studies/case-two.toml")),
     ("digits", include_str!("../../../studies/digits.toml")),
     ("fashion-mnist", include_str!("../../../studies/fashion-mnist.toml")),
     ("topology", include_str!("../../../studies/topology.toml")),
+    ("tradeoff", include_str!("../../../studies/tradeoff.toml")),
 ];
 
 const GOOD: &str = r#"name = "s"
@@ -253,4 +254,77 @@ fn a_space_too_large_to_count_or_infinite_has_no_size() {
 #[test]
 fn the_data_sets_offered_are_those_that_a_training_may_use() {
     assert_eq!(DATASETS, recipe::DATASETS);
+}
+
+#[test]
+fn further_objectives_and_constraints_are_read_as_they_are_written() {
+    use proto::v1::Direction;
+    use proto::v1::constraint::Bound;
+    let spec = preset("tradeoff");
+    assert_eq!(spec.reference, Some(0.5));
+    assert_eq!(spec.also.len(), 1);
+    assert_eq!(spec.also[0].measurement, "multiply_adds");
+    assert_eq!(spec.also[0].direction(), Direction::Minimize);
+    assert_eq!(spec.also[0].reference, Some(200_000.0));
+    assert_eq!(spec.constraints.len(), 1);
+    assert_eq!(spec.constraints[0].bound, Some(Bound::AtMost(20_000.0)));
+}
+
+#[test]
+fn a_wrong_goal_is_told_with_its_line_and_the_way_out() {
+    let with = |goals: &str| {
+        error(&GOOD.replacen("[objective.fixed]", &format!("{goals}\n[objective.fixed]"), 1))
+    };
+    let also = |rest: &str| with(&format!("[[objective.also]]\n{rest}"));
+    let cases = [
+        (
+            also("measurement = \"multiply_add\"\ndirection = \"minimize\""),
+            "s.toml:7",
+            "`multiply_adds`",
+        ),
+        (
+            also("measurement = \"parameters\""),
+            "s.toml:6",
+            "\"minimize\" or \"maximize\" parameters?",
+        ),
+        (
+            also("measurement = \"epochs\"\ndirection = \"down\""),
+            "s.toml:8",
+            "\"maximize\" or \"minimize\"",
+        ),
+        (
+            also("measurement = \"binary_accuracy\"\ndirection = \"maximize\""),
+            "s.toml:7",
+            "the value itself",
+        ),
+        (
+            also("measurement = \"epochs\"\ndirection = \"minimize\"\nreference = nan"),
+            "s.toml:9",
+            "finite",
+        ),
+        (also("name = \"epochs\""), "s.toml:7", "unknown field `name`"),
+        (with("reference = 0.5"), "s.toml:6", "[[objective.also]]"),
+    ];
+    for (message, line, text) in cases {
+        assert!(message.starts_with(line) && message.contains(text), "{message}");
+    }
+    let bounded = |rest: &str| error(&format!("{GOOD}[[constraint]]\n{rest}"));
+    let cases = [
+        (bounded("measurement = \"value\""), "needs `at_most` or `at_least`"),
+        (bounded("measurement = \"value\"\nat_most = 1\nat_least = 0"), "write two constraints"),
+        (bounded("measurement = \"epoch\"\nat_most = 9"), "`epochs`"),
+        (bounded("measurement = \"epochs\"\nat_most = inf"), "finite"),
+    ];
+    for (message, text) in cases {
+        assert!(message.contains(text), "{message}");
+    }
+    let twice =
+        "[[objective.also]]\nmeasurement = \"epochs\"\ndirection = \"minimize\"\n".repeat(2);
+    assert!(with(&twice).contains("twice"));
+    let external =
+        GOOD.replace("kind = \"whetstone\"\ndataset = \"digits\"", "kind = \"external\"").replace(
+            "[objective.fixed]\nepochs = 4",
+            "[[objective.also]]\nmeasurement = \"joules\"\ndirection = \"minimize\"",
+        );
+    assert_eq!(spec(&external).also[0].measurement, "joules", "what others report nobody knows");
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::history::{EPOCH, History, SHARPNESS};
+use crate::svg::{COLOURS, escaped, head, number, round_up};
 
 /// Pixels.
 const WIDTH: f64 = 800.0;
@@ -18,13 +19,6 @@ const ACROSS: f64 = WIDTH - LEFT - RIGHT;
 const LINE: f64 = 18.0;
 /// Numbers along an axis, at most.
 const TICKS_MAX: f64 = 10.0;
-
-/// Told apart by most eyes, on white: M. Okabe and K. Ito, "Color Universal Design", 2008, without
-/// the yellow, and three more for the deepest networks.
-const COLOURS: [&str; 10] = [
-    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#555555", "#7b3294",
-    "#8c510a", "#a6d854",
-];
 
 /// One curve.
 struct Curve {
@@ -71,11 +65,7 @@ pub fn svg(title: &str, history: &History) -> String {
     let first = epochs.first().copied().unwrap_or(0.0);
     let height = TOP + panels.len() as f64 * (PANEL + GAP) - 10.0;
 
-    let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" \
-         viewBox=\"0 0 {WIDTH} {height}\" font-family=\"sans-serif\" font-size=\"12\" \
-         fill=\"#333333\">\n<rect width=\"{WIDTH}\" height=\"{height}\" fill=\"#ffffff\"/>\n"
-    );
+    let mut svg = head(WIDTH, height);
     let mut put = |text: String| {
         svg.push_str(&text);
         svg.push('\n');
@@ -157,29 +147,6 @@ fn step(epochs: usize) -> usize {
     round_up(epochs as f64 / TICKS_MAX, &[1.0, 2.0, 5.0]).max(1.0) as usize
 }
 
-/// The next larger of some numbers from 1 on, times a power of ten; 1 for nothing.
-fn round_up(x: f64, numbers: &[f64]) -> f64 {
-    if x <= 0.0 {
-        return 1.0;
-    }
-    let power = 10_f64.powf(x.log10().floor());
-    let mut numbers = numbers.iter().map(|number| number * power);
-    numbers.find(|number| *number >= x).unwrap_or(10.0 * power)
-}
-
-/// In few characters, without a tail of zeros.
-fn number(x: f64) -> String {
-    let text = format!("{x:.4}");
-    match text.contains('.') {
-        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
-        false => text,
-    }
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::history::tests::of;
@@ -216,7 +183,5 @@ mod tests {
     fn axes_have_round_numbers() {
         let steps = [1, 10, 11, 20, 60, 500].map(step);
         assert_eq!(steps, [1, 1, 2, 2, 10, 50]);
-        assert_eq!([0.0, 0.3, 2.302, 7.0].map(|x| round_up(x, &[1.0, 4.0])), [1.0, 0.4, 4.0, 10.0]);
-        assert_eq!([0.25, 1.0, 0.0, 1e-3].map(number), ["0.25", "1", "0", "0.001"]);
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use proto::v1::{Parameter, Study, Trial, TrialState, WatchStudyResponse};
+use proto::v1::{Parameter, Study, StudySpec, Trial, TrialState, WatchStudyResponse};
 
 use crate::table;
 use crate::{value, words};
@@ -74,12 +74,23 @@ impl Picture {
         self.study.counts.map_or(0, |c| c.completed + c.pruned + c.failed + c.cancelled)
     }
 
-    /// `best 0.9125 (trial 5)`, or nothing before the first result.
+    /// `best 0.9125 (trial 5)`, or nothing before the first result. With further objectives it is the
+    /// best value alone, and says so; with constraints the best that keeps them.
     pub fn best(&self) -> String {
-        let best = self.study.best.as_ref();
-        best.map_or_else(String::new, |best| {
-            format!("best {} (trial {})", table::optional(best.value), best.number)
-        })
+        let spec = self.study.spec.as_ref();
+        let has = |count: fn(&StudySpec) -> usize| spec.is_some_and(|spec| count(spec) > 0);
+        let what = if has(|spec| spec.also.len()) { "best value" } else { "best" };
+        match &self.study.best {
+            Some(best) => {
+                format!("{what} {} (trial {})", table::optional(best.value), best.number)
+            }
+            None if has(|spec| spec.constraints.len())
+                && self.study.counts.is_some_and(|counts| counts.completed > 0) =>
+            {
+                "nothing feasible yet".to_owned()
+            }
+            None => String::new(),
+        }
     }
 
     /// How long the rest will take if trials go on as they went, with as many at once as now.
@@ -117,6 +128,14 @@ impl Picture {
             }
             false if trial.value.is_some() => parts.push(table::optional(trial.value)),
             false => {}
+        }
+        let also = self.study.spec.iter().flat_map(|spec| &spec.also);
+        parts.extend(also.filter_map(|further| {
+            let number = trial.measurements.get(&further.measurement)?;
+            Some(format!("{} {}", further.measurement, value::number(*number)))
+        }));
+        if trial.feasible == Some(false) {
+            parts.push("infeasible".to_owned());
         }
         parts.push(format!("{:>6}", format!("{}s", table::duration(trial))));
         let mut why = table::why(trial).to_owned();

@@ -3,12 +3,15 @@
 //! Everything that comes in is checked once, here, and is a domain type afterwards.
 
 mod artifact;
+mod front;
+mod goals;
 mod lease;
 mod objective;
 mod space;
 mod study;
 
 pub use artifact::{announced, sha256};
+pub use front::front_to_wire;
 pub use lease::{
     asker, failure_class, fence, granted, metrics, progress, report, resumed, span, wait,
 };

@@ -1,9 +1,11 @@
 //! People's verbs.
 
+use std::collections::HashMap;
+
 use prost::Message;
 use proto::v1::{self as wire, study_service_server::StudyService};
 use sha2::{Digest as _, Sha256};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
@@ -14,10 +16,11 @@ use super::{
 use crate::{
     Error,
     error::Doing as _,
+    front::Front,
     scheduler::Scheduler,
     storage::{self, events, idempotency, leases, studies, trials},
-    study::{Overview, Study, StudyState},
-    trial::NewPoint,
+    study::{Overview, Study, StudySpec, StudyState},
+    trial::{NewPoint, Trial},
 };
 
 /// Most points enqueued by one call, and most trials on a page.
@@ -106,6 +109,15 @@ impl StudyService for Studies {
         Ok(Response::new(wire::CancelStudyResponse { study }))
     }
 
+    async fn get_pareto_front(
+        &self,
+        request: Request<wire::GetParetoFrontRequest>,
+    ) -> Result<Response<wire::GetParetoFrontResponse>, Status> {
+        let name = request.into_inner().study;
+        let (front, trials) = front(self.scheduler.pool(), &name).await?;
+        Ok(Response::new(convert::front_to_wire(&front, &trials)))
+    }
+
     async fn list_trials(
         &self,
         request: Request<wire::ListTrialsRequest>,
@@ -159,6 +171,29 @@ pub(super) async fn overview(db: &mut PgConnection, study: Study) -> Result<Over
     let counts = trials::counts(db, study.study_id).await?;
     let best = trials::best(db, &study).await?;
     Ok(Overview { study, counts, best })
+}
+
+/// A study's front and the trials on it. Nothing is held while it is computed: results are never
+/// changed.
+async fn front(pool: &PgPool, name: &str) -> Result<(Front, Vec<Trial>), Error> {
+    let mut connection = storage::read(pool, "read studies").await?;
+    let study = studies::by_name(&mut connection, name).await?;
+    let results = trials::feasible(&mut connection, study.study_id).await?;
+    drop(connection);
+    let StudySpec { direction, goals, .. } = study.spec.clone();
+    let front = tokio::task::spawn_blocking(move || {
+        let references = goals.for_tuner(direction).references;
+        Front::of(&results, &references, &goals.directions(direction))
+    })
+    .await
+    .map_err(|panic| Error::Plan(panic.to_string()))?;
+    let mut connection = storage::read(pool, "read studies").await?;
+    let found = trials::by_numbers(&mut connection, &study, &front.numbers).await?;
+    let mut found: HashMap<i32, Trial> =
+        found.into_iter().map(|trial| (trial.number, trial)).collect();
+    // A study that was deleted meanwhile has none of them left.
+    let trials = front.numbers.iter().filter_map(|number| found.remove(number)).collect();
+    Ok((front, trials))
 }
 
 async fn create(

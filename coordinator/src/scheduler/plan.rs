@@ -4,15 +4,17 @@
 //! observations alone and starts from nothing that an earlier fit left behind, so a plan can be made
 //! again from the database, bit for bit, whoever planned before and whatever died in between.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
-use tuner::{Algorithm, History, Observation, Options, Space, UnitPoint, gp::Posterior};
+use tuner::{Algorithm, History, Models, Observation, Options, Space, UnitPoint, gp::Posterior};
 
 use crate::{
     storage::{
         leases::Planned,
         posterior::{Fitted, Snapshot},
     },
-    study::{Study, StudyState},
+    study::{Study, StudySpec, StudyState},
     trial::{NewPoint, TrialState},
 };
 
@@ -20,11 +22,11 @@ use crate::{
 /// is sure of everything; only a study that starts with two points has to do with them.
 const FIT_FROM: u32 = 3;
 
-/// A posterior, and what it was fitted to.
+/// The models of all that counts, and what they were fitted to.
 pub struct Fit {
     horizon: i32,
     failed: Vec<i32>,
-    posterior: Posterior,
+    models: Models,
 }
 
 impl Fit {
@@ -63,17 +65,24 @@ pub fn make(snapshot: &Snapshot, warm: Option<Fit>, count: usize) -> (Plan, Opti
     let Known { mut history, mut pending, failed } = known(snapshot);
     let horizon = snapshot.study.next_obs;
     let options = spec.options();
-    let fit = fit(&spec.space, &options, spec.seed, &history, horizon, &failed, warm);
-    let posterior = fit.as_ref().map(|fit| &fit.posterior);
-    let kernel = posterior.map(|posterior| kernel(&spec.space, posterior));
+    let goals = spec.goals.for_tuner(spec.direction);
+    let fit = fit(spec, &options, &history, horizon, &failed, warm);
+    let models = fit.as_ref().map(|fit| &fit.models);
+    let kernel = models.map(|models| kernel(&spec.space, models.value()));
 
     let mut points = Vec::new();
     let mut exhausted = false;
     for number in (snapshot.study.next_number..).take(count) {
         let seed = spec.seed;
-        let Ok(suggestion) =
-            tuner::suggest(&spec.space, &options, &history, posterior, seed, number.unsigned_abs())
-        else {
+        let Ok(suggestion) = tuner::suggest_for(
+            &spec.space,
+            &options,
+            &goals,
+            &history,
+            models,
+            seed,
+            number.unsigned_abs(),
+        ) else {
             exhausted = true;
             break;
         };
@@ -96,7 +105,7 @@ pub fn make(snapshot: &Snapshot, warm: Option<Fit>, count: usize) -> (Plan, Opti
         history.taken.push(suggestion.point);
     }
     let fitted =
-        fit.as_ref().map(|fit| Fitted { horizon: fit.horizon, parts: fit.posterior.parts() });
+        fit.as_ref().map(|fit| Fitted { horizon: fit.horizon, parts: fit.models.value().parts() });
     (Plan { points, fitted, exhausted }, fit)
 }
 
@@ -108,16 +117,21 @@ struct Known {
 
 /// What the tuner is told. Results in the order they were recorded; the rest by number.
 fn known(snapshot: &Snapshot) -> Known {
-    let direction = snapshot.study.spec.direction;
-    let mut observed: Vec<(i32, Observation)> = Vec::new();
-    let mut history = History { observed: vec![], pending: vec![], failed: vec![], taken: vec![] };
+    let StudySpec { direction, goals, .. } = &snapshot.study.spec;
+    let mut observed: Vec<(i32, Observation, Vec<f64>)> = Vec::new();
+    let mut history = History::default();
     let (mut pending, mut failed) = (Vec::new(), Vec::new());
+    let nothing = BTreeMap::new();
     for trial in &snapshot.tried {
         let point: UnitPoint = trial.point();
         match (trial.obs_seq, trial.value) {
             (Some(seq), Some(value)) => {
+                let measurements = trial.measurements.as_ref();
+                let measurements = measurements.map_or(&nothing, |measurements| &measurements.0);
+                let judged = goals.judge(*direction, value, measurements);
+                let further = judged.expect("a report that lacks something is refused").further();
                 let value = direction.orient(value);
-                observed.push((seq, Observation { point: point.clone(), value }));
+                observed.push((seq, Observation { point: point.clone(), value }, further));
             }
             _ if trial.state.is_open() => {
                 pending.push(trial.number);
@@ -131,32 +145,35 @@ fn known(snapshot: &Snapshot) -> Known {
         }
         history.taken.push(point);
     }
-    observed.sort_by_key(|(seq, _)| *seq);
-    history.observed = observed.into_iter().map(|(_, observation)| observation).collect();
+    observed.sort_by_key(|(seq, ..)| *seq);
+    for (_, observation, further) in observed {
+        history.observed.push(observation);
+        history.further.push(further);
+    }
     Known { history, pending, failed }
 }
 
-/// The posterior of these observations: the warm one if it is of just these, else a fresh one, with
-/// what the warm one has learned if that is still to be used.
+/// The models of these observations: the warm ones if they are of just these, else fresh ones, with
+/// what the warm ones have learned if that is still to be used.
 fn fit(
-    space: &Space,
+    spec: &StudySpec,
     options: &Options,
-    seed: u64,
     history: &History,
     horizon: i32,
     failed: &[i32],
     warm: Option<Fit>,
 ) -> Option<Fit> {
-    let fit_from = options.start_points(space).clamp(2, FIT_FROM) as usize;
+    let fit_from = options.start_points(&spec.space).clamp(2, FIT_FROM) as usize;
     if options.algorithm != Algorithm::GaussianProcess || history.observed.len() < fit_from {
         return None;
     }
     let before = match warm {
         Some(warm) if warm.horizon == horizon && warm.failed == failed => return Some(warm),
-        warm => warm.map(|warm| warm.posterior),
+        warm => warm.map(|warm| warm.models),
     };
-    match Posterior::fit_after(before.as_ref(), space, &history.observed, &history.failed, seed) {
-        Ok(posterior) => Some(Fit { horizon, failed: failed.to_vec(), posterior }),
+    let goals = spec.goals.for_tuner(spec.direction);
+    match Models::fit_after(before.as_ref(), &spec.space, &goals, history, spec.seed) {
+        Ok(models) => Some(Fit { horizon, failed: failed.to_vec(), models }),
         Err(error) => {
             // A space-filling point is worse than a good one and better than none.
             let cause: &dyn std::error::Error = &error;

@@ -98,7 +98,7 @@ pub async fn held_by(
                c.epoch as checkpoint_epoch, c.sha256 as checkpoint_sha256,
                f.bytes as checkpoint_bytes, s.checkpoint_epochs,
                (select case s.direction when 'maximize' then max(r.value) else min(r.value) end
-                  from result r where r.study_id = s.study_id) as best_value
+                  from result r where r.study_id = s.study_id and r.feasible) as best_value
           from held h
           join trial t using (trial_id)
           join study s using (study_id)
@@ -173,7 +173,7 @@ pub async fn take_queued(
                c.epoch as checkpoint_epoch, c.sha256 as checkpoint_sha256,
                f.bytes as checkpoint_bytes, t.checkpoint_epochs,
                (select case t.direction when 'maximize' then max(r.value) else min(r.value) end
-                  from result r where r.study_id = t.study_id) as best_value
+                  from result r where r.study_id = t.study_id and r.feasible) as best_value
           from taken t
           join leased l using (trial_id)
           left join checkpoint c using (trial_id)

@@ -1,6 +1,8 @@
 //! What planning reads, and the compare-and-swap by which a plan is published.
 
-use sqlx::{PgConnection, PgPool};
+use std::collections::BTreeMap;
+
+use sqlx::{PgConnection, PgPool, types::Json};
 use tuner::{UnitPoint, gp::Parts};
 
 use super::{leases::Planned, studies};
@@ -24,6 +26,8 @@ pub struct Tried {
     pub obs_seq: Option<i32>,
     /// Its result, in the objective's unit.
     pub value: Option<f64>,
+    /// Everything else measured, by name.
+    pub measurements: Option<Json<BTreeMap<String, f64>>>,
 }
 
 impl Tried {
@@ -48,7 +52,7 @@ pub async fn snapshot(pool: &PgPool, study_id: i64) -> Result<Option<Snapshot>, 
     let Some(study) = studies::by_id(&mut tx, study_id).await? else { return Ok(None) };
     let tried: Vec<Tried> = sqlx::query_as(
         "-- posterior::snapshot
-        select t.number, t.state, t.unit_point, r.obs_seq, r.value
+        select t.number, t.state, t.unit_point, r.obs_seq, r.value, r.measurements
           from trial t
           left join result r using (trial_id)
          where t.study_id = $1

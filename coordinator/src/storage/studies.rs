@@ -6,6 +6,7 @@ use tuner::{Domain, Parameter, Scale, Space};
 
 use crate::{
     error::{Doing as _, Error},
+    goals::{Constraint, FurtherObjective, Goals},
     study::{Direction, Objective, Study, StudySpec, StudyState},
     trial::Asker,
 };
@@ -31,6 +32,9 @@ pub(super) struct Row {
     max_failures: i32,
     max_trial_seconds: i32,
     checkpoint_epochs: i32,
+    also: Json<Vec<FurtherObjective>>,
+    constraints: Json<Vec<Constraint>>,
+    reference: Option<f64>,
     next_number: i32,
     next_obs: i32,
     posterior_version: i64,
@@ -41,8 +45,7 @@ pub(super) struct Row {
 
 impl From<Row> for Study {
     fn from(row: Row) -> Self {
-        let direction =
-            if row.direction == "minimize" { Direction::Minimize } else { Direction::Maximize };
+        let direction = Direction::of(&row.direction);
         Study {
             study_id: row.study_id,
             spec: StudySpec {
@@ -65,6 +68,11 @@ impl From<Row> for Study {
                 max_failures: row.max_failures,
                 max_trial_seconds: row.max_trial_seconds,
                 checkpoint_epochs: row.checkpoint_epochs,
+                goals: Goals {
+                    also: row.also.0,
+                    constraints: row.constraints.0,
+                    reference: row.reference,
+                },
             },
             state: row.state,
             next_number: row.next_number,
@@ -87,8 +95,8 @@ pub async fn insert(db: &mut PgConnection, spec: &StudySpec) -> Result<i64, Erro
         "-- studies::insert
         insert into study (name, space, objective, direction, algorithm, start_points, seed,
                            max_trials, max_parallel, max_failures, max_trial_seconds,
-                           checkpoint_epochs, start_design)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+                           checkpoint_epochs, start_design, also, constraints, reference)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
             on conflict (name) do nothing
         returning study_id",
     )
@@ -105,6 +113,9 @@ pub async fn insert(db: &mut PgConnection, spec: &StudySpec) -> Result<i64, Erro
     .bind(spec.max_trial_seconds)
     .bind(spec.checkpoint_epochs)
     .bind(spec.start_design.to_string())
+    .bind(Json(&spec.goals.also))
+    .bind(Json(&spec.goals.constraints))
+    .bind(spec.goals.reference)
     .fetch_optional(&mut *db)
     .await
     .doing("create a study")?;

@@ -8,6 +8,7 @@ use tuner::Point;
 
 use crate::{
     error::{Doing as _, Error},
+    front::Standing,
     study::{Direction, Study, TrialCounts},
     trial::{Suggested, Trial, TrialState},
 };
@@ -37,6 +38,7 @@ struct Row {
     started_at: Option<OffsetDateTime>,
     finished_at: Option<OffsetDateTime>,
     resumed_from_epoch: Option<i32>,
+    feasible: Option<bool>,
 }
 
 /// One row a trial, with its result, suggestion, lease, last attempt and that attempt's last metrics.
@@ -51,7 +53,7 @@ macro_rules! select {
                t.failures, g.origin, g.posterior_version, g.horizon, g.mean, g.deviation,
                g.acquisition, l.progress, m.metrics, w.label as worker,
                coalesce(a.failure_class || ': ', '') || a.detail as failure,
-               t.created_at, a.started_at, t.finished_at, a.resumed_from_epoch
+               t.created_at, a.started_at, t.finished_at, a.resumed_from_epoch, r.feasible
           from trial t
           left join result r using (trial_id)
           left join suggestion g using (trial_id)
@@ -100,6 +102,7 @@ fn trial(study: &Study, row: Row) -> Trial {
         started_at: row.started_at,
         finished_at: row.finished_at,
         resumed_from_epoch: row.resumed_from_epoch,
+        feasible: row.feasible,
     }
 }
 
@@ -162,7 +165,8 @@ pub async fn by_number(db: &mut PgConnection, study: &Study, number: i32) -> Res
         .ok_or_else(|| Error::TrialNotFound { study: study.spec.name.clone(), number })
 }
 
-/// The best trial of a study; of equals the earliest. `None` before the first result.
+/// The best trial of a study that keeps every constraint; of equals the earliest. `None` before the
+/// first.
 pub async fn best(db: &mut PgConnection, study: &Study) -> Result<Option<Trial>, Error> {
     let sign = match study.spec.direction {
         Direction::Maximize => 1.0,
@@ -171,7 +175,8 @@ pub async fn best(db: &mut PgConnection, study: &Study) -> Result<Option<Trial>,
     let row: Option<Row> = sqlx::query_as(select!(
         "trials::best",
         "where t.trial_id = (select trial_id from result
-                              where study_id = $1 order by value * $2 desc, obs_seq limit 1)"
+                              where study_id = $1 and feasible
+                              order by value * $2 desc, obs_seq limit 1)"
     ))
     .bind(study.study_id)
     .bind(sign)
@@ -179,6 +184,41 @@ pub async fn best(db: &mut PgConnection, study: &Study) -> Result<Option<Trial>,
     .await
     .doing("read the best trial")?;
     Ok(row.map(|row| trial(study, row)))
+}
+
+/// The trials of these numbers, rising.
+pub async fn by_numbers(
+    db: &mut PgConnection,
+    study: &Study,
+    numbers: &[i32],
+) -> Result<Vec<Trial>, Error> {
+    let rows: Vec<Row> = sqlx::query_as(select!(
+        "trials::by_numbers",
+        "where t.study_id = $1 and t.number = any ($2) order by t.number"
+    ))
+    .bind(study.study_id)
+    .bind(numbers)
+    .fetch_all(db)
+    .await
+    .doing("read some trials")?;
+    Ok(rows.into_iter().map(|row| trial(study, row)).collect())
+}
+
+/// The feasible results of a study by the order of recording.
+pub async fn feasible(db: &mut PgConnection, study_id: i64) -> Result<Vec<Standing>, Error> {
+    let rows: Vec<(i32, Vec<f64>)> = sqlx::query_as(
+        "-- trials::feasible
+        select t.number, r.objectives
+          from result r
+          join trial t using (trial_id)
+         where r.study_id = $1 and r.feasible and r.objectives is not null
+         order by r.obs_seq",
+    )
+    .bind(study_id)
+    .fetch_all(db)
+    .await
+    .doing("read the feasible results")?;
+    Ok(rows.into_iter().map(|(number, objectives)| Standing { number, objectives }).collect())
 }
 
 /// How many trials of a study are in each state.

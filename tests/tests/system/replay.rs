@@ -8,7 +8,10 @@ use coordinator::{
     study::StudyState,
     trial::TrialState,
 };
-use proto::v1::{Algorithm, Condition, FailureClass, Parameter, Point, Space, Value, value::Kind};
+use proto::v1::{
+    Algorithm, Condition, Constraint, Direction, FailureClass, FurtherObjective, Parameter, Point,
+    Space, StudySpec, Value, constraint::Bound, value::Kind,
+};
 use tests::{Hand, Town, space};
 
 /// One worker, one trial after another, with a restart of the coordinator before trial `restart`.
@@ -98,8 +101,11 @@ async fn work(mut hand: Hand, pace: Duration) {
             (4, _) => assert!(!hand.fail(&lease, FailureClass::Nan).await.unwrap()),
             (7, 1) => hand.release(&lease).await.unwrap(),
             _ => {
-                let value = worth(lease.point.as_ref().unwrap());
-                hand.complete(&lease, value).await.unwrap();
+                let point = lease.point.as_ref().unwrap();
+                let on = |i: usize| tests::hand::number(point, &format!("switch_{i}"));
+                let energy = (1..=7).map(on).sum::<f64>() + tests::hand::number(point, "rate");
+                let measured = [("energy", energy), ("margin", on(3) - on(5))];
+                hand.complete_with(&lease, worth(point), &measured).await.unwrap();
             }
         }
     }
@@ -136,11 +142,20 @@ fn as_it_was(last: &Snapshot, recorded: &Recorded) -> Snapshot {
 }
 
 async fn a_parallel_study_can_be_computed_again(algorithm: Algorithm, learned: &str) {
-    const TRIALS: usize = 60;
+    let spec = StudySpec { algorithm: algorithm.into(), ..parallel(60) };
+    can_be_computed_again(spec, learned, 30).await;
+}
+
+fn parallel(trials: u32) -> StudySpec {
+    let spec = space::external("parallel", of_every_kind(), trials);
+    StudySpec { start_points: 6, max_failures: 1, ..spec }
+}
+
+/// More than `least` of the suggestions are to be of origin `learned`.
+async fn can_be_computed_again(spec: StudySpec, learned: &str, least: usize) {
+    let trials = spec.max_trials as usize;
     let town = Town::new().await;
     let coordinator = town.coordinator().await;
-    let mut spec = space::external("parallel", of_every_kind(), TRIALS as u32);
-    (spec.algorithm, spec.start_points, spec.max_failures) = (algorithm.into(), 6, 1);
     coordinator.create(spec).await;
     let paces = [1, 3, 8, 20, 35].map(Duration::from_millis);
     let workers = paces.map(|pace| tokio::spawn(work(coordinator.hand(), pace)));
@@ -160,13 +175,13 @@ async fn a_parallel_study_can_be_computed_again(algorithm: Algorithm, learned: &
     .fetch_all(&town.pool)
     .await
     .unwrap();
-    assert_eq!(recorded.len(), TRIALS);
+    assert_eq!(recorded.len(), trials);
     // Otherwise the test would show little.
     assert!(recorded.iter().any(|row| row.pending.len() >= 4), "they worked side by side");
     assert!(recorded.iter().any(|row| row.failed.len() >= 3), "some failed");
     let in_order = |row: &Recorded| row.horizon == row.number;
     assert!(!recorded.iter().skip(1).any(in_order), "always somebody was at work");
-    assert!(recorded.iter().filter(|row| row.origin == learned).count() > 30);
+    assert!(recorded.iter().filter(|row| row.origin == learned).count() > least);
     let bits = |value: Option<f64>| value.map(f64::to_bits);
     for row in &recorded {
         let (again, _) = plan::make(&as_it_was(&last, row), None, 1);
@@ -201,4 +216,31 @@ async fn every_suggestion_of_a_parzen_estimator_can_be_computed_again_from_the_d
 #[tokio::test(flavor = "multi_thread")]
 async fn every_suggestion_of_evolution_can_be_computed_again_from_the_database() {
     a_parallel_study_can_be_computed_again(Algorithm::Evolution, "mutation").await;
+}
+
+fn energy_at_most(bound: f64) -> Constraint {
+    Constraint { measurement: "energy".into(), bound: Some(Bound::AtMost(bound)) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn so_can_those_of_a_study_of_several_objectives_and_constraints() {
+    let further = |measurement: &str, direction: Direction, reference| FurtherObjective {
+        measurement: measurement.into(),
+        direction: direction.into(),
+        reference,
+    };
+    let mut spec = parallel(60);
+    spec.also = vec![
+        further("energy", Direction::Minimize, None),
+        further("margin", Direction::Maximize, Some(-1.5)),
+    ];
+    let value = Constraint { measurement: "value".into(), bound: Some(Bound::AtLeast(-1.0)) };
+    spec.constraints = vec![energy_at_most(5.0), value];
+    can_be_computed_again(spec, "acquisition", 30).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn so_can_those_of_a_study_in_which_nothing_is_ever_feasible() {
+    let spec = StudySpec { constraints: vec![energy_at_most(-1.0)], ..parallel(36) };
+    can_be_computed_again(spec, "feasibility", 15).await;
 }

@@ -12,7 +12,7 @@ pub(crate) const EXHAUSTIVE_MAX: u128 = 20_000;
 /// mixed problems of 6 to 25 dimensions.
 const GLOBAL: usize = 1000;
 /// So many of the best observed points have their surroundings looked at …
-const CENTRES: usize = 5;
+pub(crate) const CENTRES: usize = 5;
 /// … by so many perturbations each.
 const AROUND: usize = 50;
 /// Chains of the local search: half from the best of all, half from the best around the centres.

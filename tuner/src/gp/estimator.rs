@@ -18,6 +18,7 @@ use linfa::{Float, ParamGuard};
 use ndarray::{Array1, ArrayBase, Data, Ix2};
 
 use super::kernel::Metric;
+use super::standardise::Tail;
 use super::training::gather;
 use super::{FitError, Posterior};
 use crate::space::UnitPoint;
@@ -126,7 +127,9 @@ where
         let values: Vec<f64> = targets.iter().map(|value| to_f64(*value)).collect();
         let count = values.len() as u32;
         let training = gather(rows(&dataset.records), values, self.seed)?;
-        Ok(Gp(Posterior::of(Metric(categories), training, None, (count, 0), self.seed)?))
+        let counts = (count, 0);
+        let seed = self.seed;
+        Ok(Gp(Posterior::of(Metric(categories), training, None, counts, Tail::Raised, seed)?))
     }
 }
 

@@ -158,7 +158,10 @@ mod tests {
             .collect();
         let values: Vec<f64> =
             points.iter().map(|p| (5.0 * p.0[0]).sin() + 0.7 * f64::from(p.0[2] == 0.5)).collect();
-        let targets = super::super::standardise::standardise(&values).0;
+        let targets = {
+            use super::super::standardise::{Tail, standardise};
+            standardise(&values, Tail::Raised).0
+        };
         (Metric(vec![false, false, true]), Columns::of(&points, 3), targets)
     }
 

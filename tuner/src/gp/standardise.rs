@@ -7,6 +7,15 @@ pub(crate) struct Standard {
     pub(crate) scale: f64,
 }
 
+/// What becomes of results far below the rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tail {
+    /// They are pulled in.
+    Raised,
+    /// They stay where they are.
+    Kept,
+}
+
 /// How many spreads below the median a result still counts at its own value: in a normal sample
 /// that is almost four deviations, which none of hundreds reaches.
 const TAIL_SPREADS: f64 = 3.0;
@@ -20,8 +29,11 @@ const CONSTANT: f64 = 1e-12;
 /// that are worth learning would vanish beside them. They are raised to three spreads below the
 /// median, where the spread is the larger of upper-tenth − median and median − lower quarter. If
 /// more than a quarter collapsed, they are no tail and stay where they are.
-pub(crate) fn standardise(values: &[f64]) -> (Vec<f64>, Standard) {
-    let floor = tail_floor(values);
+pub(crate) fn standardise(values: &[f64], tail: Tail) -> (Vec<f64>, Standard) {
+    let floor = match tail {
+        Tail::Raised => tail_floor(values),
+        Tail::Kept => f64::NEG_INFINITY,
+    };
     let raised: Vec<f64> = values.iter().map(|value| value.max(floor)).collect();
     let largest = raised.iter().fold(0.0f64, |largest, value| largest.max(value.abs()));
     if largest == 0.0 {
@@ -75,6 +87,10 @@ impl Standard {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn standardise(values: &[f64]) -> (Vec<f64>, Standard) {
+        super::standardise(values, Tail::Raised)
+    }
 
     #[test]
     fn standardised_results_have_zero_mean_and_unit_variance_and_come_back() {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::Exhausted;
 use crate::acquisition::improvement;
-use crate::acquisition::maximise::maximise;
+use crate::acquisition::maximise::{Score, maximise};
 use crate::design;
 use crate::gp::Posterior;
 use crate::history::History;
@@ -37,11 +37,15 @@ impl<'a> Draw<'a> {
 
     /// The free point of largest expected improvement.
     pub(super) fn acquisition(&self, believer: &Posterior) -> Result<UnitPoint, Exhausted> {
-        let mut stream = self.stream(Purpose::Search);
         let centres: Vec<UnitPoint> =
             believer.ranking().into_iter().map(|(point, _)| point).collect();
-        let score = improvement(believer);
-        match maximise(self.space, &score, &centres, &self.taken, &mut stream) {
+        self.best(&improvement(believer), &centres)
+    }
+
+    /// The free point of largest score.
+    pub(super) fn best(&self, score: Score, centres: &[UnitPoint]) -> Result<UnitPoint, Exhausted> {
+        let mut stream = self.stream(Purpose::Search);
+        match maximise(self.space, score, centres, &self.taken, &mut stream) {
             Some(point) => Ok(point),
             None => self.uniform(),
         }

@@ -53,6 +53,8 @@ pub enum Origin {
     Sobol,
     /// The largest expected improvement.
     Acquisition,
+    /// The most probably feasible, because nothing feasible is known.
+    Feasibility,
     /// Space-filling, because the last results all lay at one height.
     Plateau,
     /// The largest ratio of good to bad density under a Parzen estimator.
@@ -109,12 +111,13 @@ named!(
 );
 named!(
     Origin,
-    "start, random, grid, sobol, acquisition, plateau, parzen, mutation",
+    "start, random, grid, sobol, acquisition, feasibility, plateau, parzen, mutation",
     Start = "start",
     Random = "random",
     Grid = "grid",
     Sobol = "sobol",
     Acquisition = "acquisition",
+    Feasibility = "feasibility",
     Plateau = "plateau",
     Parzen = "parzen",
     Mutation = "mutation"

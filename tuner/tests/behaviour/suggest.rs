@@ -112,7 +112,7 @@ fn points_with_workers_and_failed_points_are_taken_without_being_told() {
         observed: vec![Observation { point: point(0), value: 1.0 }],
         pending: vec![point(1)],
         failed: vec![point(2)],
-        taken: vec![],
+        ..History::default()
     };
     for algorithm in ALL {
         for number in 0..5 {
@@ -153,7 +153,7 @@ fn seeds_and_numbers_give_different_points() {
 fn a_stored_posterior_decides_as_the_fitted_one_did() {
     let space = case_two();
     let observed = study(&space, Algorithm::Random, 15, 3, |x| x.0[0] - x.0[4] * x.0[12]);
-    let history = History { observed, pending: vec![], failed: vec![], taken: vec![] };
+    let history = History { observed, pending: vec![], failed: vec![], ..History::default() };
     let fitted = Posterior::fit(&space, &history.observed, &[], 3).unwrap();
     let json = serde_json::to_string(&fitted.parts()).unwrap();
     let parts = serde_json::from_str(&json).unwrap();

@@ -163,7 +163,7 @@ fn finite(what: &str, value: f64) -> Result<(), Error> {
     )))
 }
 
-fn word(what: &str, name: &str) -> Result<(), Error> {
+pub fn word(what: &str, name: &str) -> Result<(), Error> {
     let starts_well = name.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase());
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
     if starts_well && name.len() <= 64 && name.bytes().all(plain) {

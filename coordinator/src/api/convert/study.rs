@@ -5,6 +5,7 @@ use time::OffsetDateTime;
 use tuner::{Algorithm, StartDesign};
 
 use super::{
+    goals::{goals, goals_to_wire},
     invalid,
     objective::{objective, objective_to_wire},
     space::{point_to_wire, space, space_to_wire},
@@ -30,11 +31,7 @@ pub fn spec(spec: Option<wire::StudySpec>) -> Result<StudySpec, Error> {
     name(&spec.name)?;
     let over = space(spec.space)?;
     let objective = objective(spec.objective, &over)?;
-    let direction = match wire::Direction::try_from(spec.direction) {
-        Ok(wire::Direction::Unspecified | wire::Direction::Maximize) => Direction::Maximize,
-        Ok(wire::Direction::Minimize) => Direction::Minimize,
-        Err(_) => return Err(invalid(format!("unknown direction {}", spec.direction))),
-    };
+    let direction = direction(spec.direction)?;
     if matches!(objective, Objective::Whetstone(_)) && direction == Direction::Minimize {
         return Err(invalid("a whetstone objective is an accuracy; its direction is maximize"));
     }
@@ -62,6 +59,7 @@ pub fn spec(spec: Option<wire::StudySpec>) -> Result<StudySpec, Error> {
         Ok(wire::StartDesign::Random) => StartDesign::Random,
         Err(_) => return Err(invalid(format!("unknown start design {}", spec.start_design))),
     };
+    let goals = goals(spec.also, spec.constraints, spec.reference, &objective)?;
     let spec = StudySpec {
         name: spec.name,
         space: over,
@@ -100,9 +98,25 @@ pub fn spec(spec: Option<wire::StudySpec>) -> Result<StudySpec, Error> {
             0,
             CHECKPOINT_EPOCHS_MAX,
         )?,
+        goals,
     };
     spec.options().check(&spec.space).map_err(|error| invalid(error.to_string()))?;
     Ok(spec)
+}
+
+pub fn direction(direction: i32) -> Result<Direction, Error> {
+    match wire::Direction::try_from(direction) {
+        Ok(wire::Direction::Unspecified | wire::Direction::Maximize) => Ok(Direction::Maximize),
+        Ok(wire::Direction::Minimize) => Ok(Direction::Minimize),
+        Err(_) => Err(invalid(format!("unknown direction {direction}"))),
+    }
+}
+
+pub fn direction_to_wire(direction: Direction) -> wire::Direction {
+    match direction {
+        Direction::Maximize => wire::Direction::Maximize,
+        Direction::Minimize => wire::Direction::Minimize,
+    }
 }
 
 fn ranged(what: &str, value: u32, low: u32, high: u32) -> Result<i32, Error> {
@@ -139,15 +153,12 @@ pub fn spec_to_wire(spec: &StudySpec) -> wire::StudySpec {
         StartDesign::Sobol => wire::StartDesign::Sobol,
         StartDesign::Random => wire::StartDesign::Random,
     };
-    let direction = match spec.direction {
-        Direction::Maximize => wire::Direction::Maximize,
-        Direction::Minimize => wire::Direction::Minimize,
-    };
+    let (also, constraints) = goals_to_wire(&spec.goals);
     wire::StudySpec {
         name: spec.name.clone(),
         space: Some(space_to_wire(&spec.space)),
         objective: Some(objective_to_wire(&spec.objective)),
-        direction: direction.into(),
+        direction: direction_to_wire(spec.direction).into(),
         algorithm: algorithm.into(),
         max_trials: spec.max_trials.unsigned_abs(),
         max_parallel: spec.max_parallel.unsigned_abs(),
@@ -157,6 +168,9 @@ pub fn spec_to_wire(spec: &StudySpec) -> wire::StudySpec {
         start_points: spec.start_points.unwrap_or(0).unsigned_abs(),
         checkpoint_epochs: spec.checkpoint_epochs.unsigned_abs(),
         start_design: start_design.into(),
+        also,
+        constraints,
+        reference: spec.goals.reference,
     }
 }
 
@@ -221,6 +235,7 @@ pub fn trial_to_wire(trial: &Trial) -> wire::Trial {
         started_at: trial.started_at.map(instant),
         finished_at: trial.finished_at.map(instant),
         resumed_from_epoch: trial.resumed_from_epoch.unwrap_or(0).unsigned_abs(),
+        feasible: trial.feasible,
     }
 }
 

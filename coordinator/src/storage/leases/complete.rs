@@ -6,7 +6,9 @@ use sqlx::{PgConnection, PgPool, types::Json};
 use super::lost;
 use crate::{
     error::{Doing as _, Error},
+    goals::{Constraint, FurtherObjective, Goals, Judged, Missing},
     storage::{self, events, studies},
+    study::{Direction, StudyState},
     trial::{LeaseRef, Report},
 };
 
@@ -30,11 +32,24 @@ pub enum Recorded {
 ///
 /// # Errors
 ///
+/// [`Error::Unmeasured`] if the report lacks what the study weighs or bounds; the lease stands.
 /// [`Error::LeaseLost`] if the trial was handed on or has ended otherwise; the report is then kept
 /// in `late_report`. [`Error::ResultConflict`] if this attempt has reported something else.
 pub async fn complete(pool: &PgPool, fence: &LeaseRef, report: &Report) -> Result<Recorded, Error> {
     let mut tx = storage::begin(pool, "record a result").await?;
     let sha256 = report.sha256();
+    let judged = match asked(&mut tx, fence).await? {
+        None => None,
+        Some(asked) => match asked.goals.judge(asked.direction, report.value, &report.measurements)
+        {
+            Ok(judged) => Some(judged),
+            Err(missing) => {
+                let refusal = unmeasured(&mut tx, fence, asked, report, missing).await?;
+                tx.commit().await.doing("refuse a report")?;
+                return Err(refusal);
+            }
+        },
+    };
     let Some(study_id) = finish_trial(&mut tx, fence).await? else {
         let answer = refuse(&mut tx, fence, report, &sha256).await;
         tx.commit().await.doing("keep a refused report")?;
@@ -70,8 +85,9 @@ pub async fn complete(pool: &PgPool, fence: &LeaseRef, report: &Report) -> Resul
         with counted as (
             update study set next_obs = next_obs + 1 where study_id = $2
             returning next_obs - 1 as obs_seq)
-        insert into result (trial_id, study_id, attempt, obs_seq, value, measurements, payload_sha256)
-        select $1, $2, $3, obs_seq, $4, $5, $6 from counted",
+        insert into result (trial_id, study_id, attempt, obs_seq, value, measurements, payload_sha256,
+                            feasible, objectives)
+        select $1, $2, $3, obs_seq, $4, $5, $6, $7, $8 from counted",
     )
     .bind(fence.trial_id)
     .bind(study_id)
@@ -79,6 +95,8 @@ pub async fn complete(pool: &PgPool, fence: &LeaseRef, report: &Report) -> Resul
     .bind(report.value)
     .bind(Json(&report.measurements))
     .bind(&sha256)
+    .bind(judged.as_ref().is_none_or(Judged::is_feasible))
+    .bind(judged.map(|judged| judged.objectives))
     .execute(&mut *tx)
     .await
     .doing("record a result")?;
@@ -86,6 +104,69 @@ pub async fn complete(pool: &PgPool, fence: &LeaseRef, report: &Report) -> Resul
     studies::close_if_done(&mut tx, study_id).await?;
     tx.commit().await.doing("record a result")?;
     Ok(Recorded::Now { study_id })
+}
+
+/// What the study of an attempt asks of a report.
+struct Asked {
+    study_id: i64,
+    study: String,
+    direction: Direction,
+    goals: Goals,
+    /// Whether it has no result yet.
+    is_first: bool,
+}
+
+/// What is asked of the attempt's report; `None` if the fence matches no attempt that may report.
+/// None of it changes, so that no lock is needed; what has changed by the end shows there.
+async fn asked(db: &mut PgConnection, fence: &LeaseRef) -> Result<Option<Asked>, Error> {
+    type Row = (i64, String, String, Json<Vec<FurtherObjective>>, Json<Vec<Constraint>>, bool);
+    let row: Option<Row> = sqlx::query_as(
+        "-- leases::asked
+        select s.study_id, s.name, s.direction, s.also, s.constraints, s.next_obs = 0
+          from attempt a
+          join trial t using (trial_id, attempt)
+          join study s using (study_id)
+         where a.trial_id = $1 and a.attempt = $2 and a.lease_id = $3
+           and a.outcome in ('running', 'expired')",
+    )
+    .bind(fence.trial_id)
+    .bind(fence.attempt)
+    .bind(fence.lease_id)
+    .fetch_optional(db)
+    .await
+    .doing("read what a study asks for")?;
+    Ok(row.map(|(study_id, study, direction, also, constraints, is_first)| Asked {
+        study_id,
+        study,
+        direction: Direction::of(&direction),
+        goals: Goals { also: also.0, constraints: constraints.0, reference: None },
+        is_first,
+    }))
+}
+
+/// Puts a refused report on record. If the study has no result yet, the name it asks for is wrong
+/// more likely than not, and every further training would be in vain: it is paused.
+async fn unmeasured(
+    db: &mut PgConnection,
+    fence: &LeaseRef,
+    asked: Asked,
+    report: &Report,
+    missing: Missing,
+) -> Result<Error, Error> {
+    let Asked { study_id, study, is_first, .. } = asked;
+    let (active, paused) = ([StudyState::Active], StudyState::Paused);
+    let paused = is_first && studies::set_state(db, study_id, &active, paused).await?;
+    let measurement = missing.measurement;
+    let detail =
+        json!({ "measurement": measurement, "value": report.value, "attempt": fence.attempt });
+    events::note(db, study_id, Some(fence.trial_id), "unmeasured", detail).await?;
+    if paused {
+        let detail = json!({ "from": "active", "to": "paused" });
+        events::note(db, study_id, None, "steer", detail).await?;
+    }
+    let known = report.measurements.keys().map(String::as_str);
+    let closest = recipe::closest(&measurement, known).map(str::to_owned);
+    Ok(Error::Unmeasured { study, measurement, closest, paused })
 }
 
 /// Moves the trial to `completed` if the fence still holds; `None` if it does not.
