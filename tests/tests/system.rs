@@ -6,6 +6,8 @@ mod artifacts;
 mod bad_input;
 #[path = "system/house.rs"]
 mod house;
+#[path = "system/insight.rs"]
+mod insight;
 #[path = "system/killed.rs"]
 mod killed;
 #[path = "system/many_askers.rs"]

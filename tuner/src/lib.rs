@@ -80,6 +80,7 @@ pub mod acquisition;
 mod design;
 pub mod gp;
 mod history;
+pub mod insight;
 pub mod normal;
 mod space;
 mod stream;

@@ -23,6 +23,14 @@ pub(crate) enum Purpose {
     Search = 4,
     /// Uniform points.
     Uniform = 5,
+    /// Functions drawn from a posterior.
+    Path = 20,
+    /// Scrambling the points of a sensitivity analysis.
+    Sensitivity = 21,
+    /// Scrambling the points that a dependence is averaged over.
+    Dependence = 22,
+    /// Which results form a fold of a cross-validation.
+    Folds = 23,
 }
 
 /// A stream of random numbers.

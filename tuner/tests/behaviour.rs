@@ -2,6 +2,8 @@
 
 #[path = "behaviour/estimator.rs"]
 mod estimator;
+#[path = "behaviour/insight.rs"]
+mod insight;
 #[path = "behaviour/posterior.rs"]
 mod posterior;
 #[path = "behaviour/space.rs"]

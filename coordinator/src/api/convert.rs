@@ -3,12 +3,14 @@
 //! Everything that comes in is checked once, here, and is a domain type afterwards.
 
 mod artifact;
+mod insight;
 mod lease;
 mod objective;
 mod space;
 mod study;
 
 pub use artifact::{announced, sha256};
+pub use insight::{calibration_to_wire, dependence_to_wire, importance_to_wire, place};
 pub use lease::{
     asker, failure_class, fence, granted, metrics, progress, report, resumed, span, wait,
 };
