@@ -14,8 +14,11 @@ use tonic::{Code, Status};
 
 /// Two numbers and a switch; the first number matters most, the switch not at all.
 fn three(name: &str, max_trials: u32) -> StudySpec {
-    let parameters =
-        vec![space::float("rate", 0.0, 1.0), space::float("decay", 0.0, 1.0), space::switch("idle")];
+    let parameters = vec![
+        space::float("rate", 0.0, 1.0),
+        space::float("decay", 0.0, 1.0),
+        space::switch("idle"),
+    ];
     space::external(name, Space { parameters }, max_trials)
 }
 
@@ -238,10 +241,12 @@ async fn a_stored_posterior_says_what_a_fresh_fit_says_whatever_has_failed_since
     assert_eq!(Believed::of(&snapshot, Some(stored.clone())).unwrap().importance(), before);
 
     coordinator.stop().await;
-    sqlx::query("update trial set state = 'failed', finished_at = clock_timestamp() where number = 0")
-        .execute(&town.pool)
-        .await
-        .unwrap();
+    sqlx::query(
+        "update trial set state = 'failed', finished_at = clock_timestamp() where number = 0",
+    )
+    .execute(&town.pool)
+    .await
+    .unwrap();
     let (_, later) = read().await;
     assert_eq!(Believed::of(&later, Some(stored)).unwrap().importance(), before);
     assert_ne!(Believed::of(&later, None).unwrap().importance(), before);
