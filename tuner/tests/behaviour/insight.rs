@@ -86,9 +86,9 @@ fn a_constant_has_no_indices_and_the_same_seed_gives_the_same_bits() {
     assert_ne!(once(9), once(10));
 }
 
-/// Results at the first `n` points of an irregular set.
+/// Results at the first `n` points of an even set (M. Roberts' additive recurrence).
 fn results(space: &Space, n: usize, value: impl Fn(&UnitPoint) -> f64) -> Vec<Observation> {
-    let steps = [0.754_877_666, 0.569_840_291, 0.430_159_709, 0.324_717_957, 0.245_122_333];
+    let steps = [0.881_271_462, 0.776_639_389, 0.684_430_130, 0.603_168_741];
     let point = |i: usize| {
         let units = (0..space.parameters().len()).map(|k| ((i + 1) as f64 * steps[k]).fract());
         space.canonical(&UnitPoint(units.collect()))
