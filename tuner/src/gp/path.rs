@@ -31,6 +31,7 @@ const FREEDOM: usize = 5;
 pub(crate) struct Path<'a> {
     posterior: &'a Posterior,
     dimensions: Vec<Frequencies>,
+    /// bₘ in turns of 2π.
     phases: Vec<f64>,
     /// wₘ √(2s/F).
     weights: Vec<f64>,
@@ -38,7 +39,7 @@ pub(crate) struct Path<'a> {
     update: Vec<f64>,
 }
 
-/// The part of ωₘᵀ x that one dimension adds, for every cosine.
+/// The part of ωₘᵀ x that one dimension adds, for every cosine, in turns of 2π.
 enum Frequencies {
     /// Times the number.
     Number(Vec<f64>),
@@ -64,7 +65,7 @@ impl Posterior {
             let mut scaled = |edge: f64| -> Vec<f64> {
                 let normals = normals(FEATURES, stream);
                 let scaled = normals.iter().zip(&scales).map(|(z, scale)| z * scale);
-                scaled.map(|frequency| frequency * edge / length_scale).collect()
+                scaled.map(|frequency| frequency * edge / (TAU * length_scale)).collect()
             };
             match space.options(place) {
                 Some(options) if space.is_category(place) => {
@@ -74,7 +75,7 @@ impl Posterior {
             }
         });
         let dimensions = dimensions.collect();
-        let phases = (0..FEATURES).map(|_| TAU * stream.uniform()).collect();
+        let phases = (0..FEATURES).map(|_| stream.uniform()).collect();
         let height = (2.0 * self.hyper.signal_variance / FEATURES as f64).sqrt();
         let weights = normals(FEATURES, stream).iter().map(|w| w * height).collect();
         let mut path = Path { posterior: self, dimensions, phases, weights, update: Vec::new() };
@@ -98,23 +99,27 @@ impl Path<'_> {
     }
 
     fn prior(&self, space: &Space, point: &[f64]) -> f64 {
-        let mut angles = self.phases.clone();
+        let mut turns = self.phases.clone();
         for (place, (frequencies, &unit)) in self.dimensions.iter().zip(point).enumerate() {
             match frequencies {
                 Frequencies::Number(frequencies) => {
-                    for (angle, frequency) in angles.iter_mut().zip(frequencies) {
-                        *angle += frequency * unit;
+                    for (turn, frequency) in turns.iter_mut().zip(frequencies) {
+                        *turn += frequency * unit;
                     }
                 }
                 Frequencies::Category(options) => {
                     let option = &options[space.option(place, unit) as usize];
-                    for (angle, frequency) in angles.iter_mut().zip(option) {
-                        *angle += frequency;
+                    for (turn, frequency) in turns.iter_mut().zip(option) {
+                        *turn += frequency;
                     }
                 }
             }
         }
-        self.weights.iter().zip(&angles).map(|(weight, angle)| weight * angle.cos()).sum()
+        // Term by term before they are summed, so that several are computed at once.
+        for (turn, weight) in turns.iter_mut().zip(&self.weights) {
+            *turn = weight * cosine(*turn);
+        }
+        turns.iter().sum()
     }
 }
 
@@ -138,6 +143,28 @@ impl Posterior {
         sums
     }
 }
+
+/// `cos(2π t)` for `|t|` below 2⁵⁰, off by less than 1e-11: nine tenths of a draw's time go into
+/// cosines, and this one has neither branches nor calls. Taylor's series over half a turn each way.
+fn cosine(t: f64) -> f64 {
+    /// Adding and subtracting it rounds to a whole number.
+    const ROUND: f64 = 1.5 * (1u64 << 52) as f64;
+    let turned = t - ((t + ROUND) - ROUND);
+    let square = TAU * TAU * turned * turned;
+    // 1 − x²/2! + x⁴/4! − …, innermost first.
+    INVERSE_PRODUCTS.iter().rev().fold(1.0, |sum, inverse| 1.0 - square * inverse * sum)
+}
+
+/// `1 / (2k (2k − 1))` for `k` from 1. The first term that is left out is below π²⁴/24!, 1.4e-12.
+const INVERSE_PRODUCTS: [f64; 11] = {
+    let mut inverses = [0.0; 11];
+    let mut k = 1;
+    while k <= inverses.len() {
+        inverses[k - 1] = 1.0 / (2 * k * (2 * k - 1)) as f64;
+        k += 1;
+    }
+    inverses
+};
 
 #[cfg(test)]
 mod tests {
@@ -200,6 +227,15 @@ mod tests {
             assert!((mean - means[i]).abs() < error, "mean {i}: {mean} is not {}", means[i]);
             let ratio = deviation / deviations[i];
             assert!((ratio - 1.0).abs() < 0.06, "deviation {i}: {deviation}, {}", deviations[i]);
+        }
+    }
+
+    #[test]
+    fn the_cosine_is_a_cosine() {
+        for i in -4000..4000 {
+            let t = f64::from(i) * 0.001_237;
+            let error = (cosine(t) - (TAU * t).cos()).abs();
+            assert!(error < 1e-11, "off by {error:e} at {t}");
         }
     }
 
