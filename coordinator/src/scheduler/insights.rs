@@ -1,8 +1,9 @@
 //! Now and then: computes what the studies' posteriors say and stores it, for whoever has only SQL.
 //!
 //! A study is due when it has ended, and on the way at most once a minute and after a quarter more
-//! results: all of it together costs a few fits, so that it stays a small part of the fits in between.
-//! One study at a time, on a thread of its own; planning never waits for it. Every replica does this.
+//! results. Measured: 0.13 s of one processor with 8 parameters and 15 results, 1.3 s with 22 and 100, so
+//! that a minute's trainings and fits are far more. One study at a time, on a thread of its own; planning
+//! never waits for it. Every replica does this.
 //! Two may compute the same, one stores it.
 
 use std::{collections::HashMap, time::Duration};

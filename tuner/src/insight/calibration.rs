@@ -149,3 +149,23 @@ fn constant(values: &[f64]) -> f64 {
 fn log_normal(z: f64, deviation: f64) -> f64 {
     -0.5 * z * z - deviation.ln() - LOG_SQRT_TAU
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_constant_is_the_normal_of_the_others() {
+        let values = [0.3, -1.2, 0.9, 1.4, -0.6, -0.8];
+        let densities = (0..values.len()).map(|i| {
+            let mut others = values.to_vec();
+            let value = others.remove(i);
+            let mean = others.iter().sum::<f64>() / 5.0;
+            let variance = others.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / 4.0;
+            (-0.5 * (value - mean) * (value - mean) / variance).exp()
+                / (std::f64::consts::TAU * variance).sqrt()
+        });
+        let expected = densities.map(f64::ln).sum::<f64>() / 6.0;
+        assert!((constant(&values) - expected).abs() < 1e-12);
+    }
+}
