@@ -217,7 +217,7 @@ mod tests {
         assert!(text.contains(" true  1.0000  0.2500        3 "), "{text}");
         // From −0.25 to 1.25 with room: a mean of 0 is a sixth of the way, and reaches to the start.
         let line = line(&answer().dependences[1].places[0], [-0.25, 1.25]);
-        assert_eq!(line, "──────●──────");
+        assert_eq!(line, "───────●──────");
         assert!(lines.iter().all(|line| line.chars().count() <= 80), "{text}");
     }
 

@@ -123,10 +123,10 @@ mod tests {
     #[test]
     fn deviations_are_dotted_on_both_sides() {
         let lines = chart(&[0.5; 2], &[0.5; 2]).lines(MARGIN + 3, 2);
-        assert_eq!(lines[1..3], ["  1.00 ┤⣁⣈⣀", "     0 ┤⡀⢀⠀"]);
+        assert_eq!(lines[1..3], ["  1.00 ┤⠁⠈⠀", "     0 ┤⡉⢉⠉"]);
         // Beyond the range nothing is drawn.
         let lines = chart(&[0.5; 2], &[0.7; 2]).lines(MARGIN + 3, 2);
-        assert_eq!(lines[1..3], ["  1.00 ┤⣀⣀⣀", "     0 ┤⠀⠀⠀"]);
+        assert_eq!(lines[1..3], ["  1.00 ┤⠀⠀⠀", "     0 ┤⠉⠉⠉"]);
     }
 
     #[test]

@@ -31,11 +31,11 @@ impl Scatter<'_> {
         for [x, y] in self.points {
             let (x, y) = (share(*x), share(*y));
             if x.is_finite() && y.is_finite() {
-                let x = (x.clamp(0.0, 1.0) * right).round() as usize;
-                let y = dots.height(y);
-                // Two by two dots, as far as there is room: one alone is lost on the diagonal.
-                for x in x..=(x + 1).min(dots.across() - 1) {
-                    (y..=(y + 1).min(dots.down() - 1)).for_each(|y| dots.set(x, y));
+                // Two by two dots: one alone is lost on the diagonal.
+                let x = ((x.clamp(0.0, 1.0) * right).round() as usize).min(dots.across() - 2);
+                let y = dots.height(y).min(dots.down() - 2);
+                for (x, y) in [(x, y), (x + 1, y), (x, y + 1), (x + 1, y + 1)] {
+                    dots.set(x, y);
                 }
             }
         }
@@ -59,7 +59,7 @@ mod tests {
         let scatter = Scatter { title: "up", across: "across", points: &points, range: [0.0, 1.0] };
         let lines = scatter.lines(MARGIN + 4, 2);
         assert_eq!(lines[0], "        up");
-        assert_eq!(lines[1..3], ["  1.00 ┤⠛⠀⡀⠀", "     0 ┤⡀⠐⠀⢀"]);
+        assert_eq!(lines[1..3], ["  1.00 ┤⠛⠀⡀⠀", "     0 ┤⡀⠀⠀⣤"]);
         assert_eq!(lines[3], "        0across1");
     }
 

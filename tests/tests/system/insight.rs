@@ -91,7 +91,7 @@ async fn a_finished_study_tells_in_sql_what_mattered_and_says_the_same_when_aske
     let coverage = asked.coverage[2];
     assert_eq!(coverage.level, 0.95);
     assert_eq!(stored, (16, asked.z_rms, coverage.share, folds.r2, 15));
-    assert!(folds.r2 > 0.9 && folds.rmse < folds.rmse_constant, "{folds:?}");
+    assert!(folds.r2 > 0.5 && folds.rmse < folds.rmse_constant, "{folds:?}");
     // Every result stands beside its own trial.
     let strays = "select count(*) from v1.left_out l join v1.trials t using (study, number)
                    where abs(l.value - t.value) > 1e-9 or l.is_raised";
