@@ -4,8 +4,9 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message as _;
 
-const PROTOS: [&str; 5] = [
+const PROTOS: [&str; 6] = [
     "strop/v1/artifact_service.proto",
+    "strop/v1/insight.proto",
     "strop/v1/space.proto",
     "strop/v1/study.proto",
     "strop/v1/study_service.proto",

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use proto::v1::study_service_client::StudyServiceClient;
 use proto::v1::{
-    CancelStudyRequest, CreateStudyRequest, EnqueueTrialsRequest, GetParetoFrontRequest,
-    GetParetoFrontResponse, GetStudyRequest, GetTrialRequest, ListStudiesRequest,
-    ListTrialsRequest, PauseStudyRequest, Point, ResumeStudyRequest, Study, StudySpec, Trial,
-    WatchStudyRequest, WatchStudyResponse,
+    Calibration, CancelStudyRequest, CreateStudyRequest, EnqueueTrialsRequest,
+    GetCalibrationRequest, GetDependenceRequest, GetDependenceResponse, GetImportanceRequest,
+    GetParetoFrontRequest, GetParetoFrontResponse, GetStudyRequest, GetTrialRequest, Importance,
+    ListStudiesRequest, ListTrialsRequest, PauseStudyRequest, Point, ResumeStudyRequest, Study,
+    StudySpec, Trial, WatchStudyRequest, WatchStudyResponse,
 };
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status, Streaming};
@@ -21,6 +22,8 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 /// The slowest answer is a study's thousand trials.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// What is computed for the call takes seconds, and minutes where no posterior is stored.
+const COMPUTED_WITHIN: Duration = Duration::from_secs(300);
 /// The first message of a watch holds all trials of a study: at most 100,000, some 2 KiB each.
 const MESSAGE_BYTES_MAX: usize = 256 << 20;
 /// The protocol's limit for one page of trials.
@@ -143,6 +146,32 @@ impl Coordinator {
         given(answer.into_inner().trials.pop(), "trial")
     }
 
+    /// How much each hyperparameter matters.
+    pub async fn importance(&mut self, study: &str) -> Result<Importance, Failure> {
+        let asked = computed(GetImportanceRequest { study: study.to_owned() });
+        let answer = self.client.get_importance(asked).await.map_err(|s| self.failure(s))?;
+        given(answer.into_inner().importance, "importance")
+    }
+
+    /// How far the posterior can be believed.
+    pub async fn calibration(&mut self, study: &str) -> Result<Calibration, Failure> {
+        let asked = computed(GetCalibrationRequest { study: study.to_owned() });
+        let answer = self.client.get_calibration(asked).await.map_err(|s| self.failure(s))?;
+        given(answer.into_inner().calibration, "calibration")
+    }
+
+    /// How the objective changes along a hyperparameter; along all if it is empty.
+    pub async fn dependence(
+        &mut self,
+        study: &str,
+        parameter: &str,
+    ) -> Result<GetDependenceResponse, Failure> {
+        let (study, parameter) = (study.to_owned(), parameter.to_owned());
+        let asked = computed(GetDependenceRequest { study, parameter });
+        let answer = self.client.get_dependence(asked).await.map_err(|s| self.failure(s))?;
+        Ok(answer.into_inner())
+    }
+
     /// A study as it changes. Without a limit on time: it lasts as long as the study.
     pub async fn watch(&mut self, name: &str) -> Result<Streaming<WatchStudyResponse>, Failure> {
         let asked = WatchStudyRequest { name: name.to_owned() };
@@ -186,6 +215,13 @@ impl Coordinator {
 fn request<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
     request.set_timeout(ANSWER_WITHIN);
+    request
+}
+
+/// A call for which the coordinator computes.
+fn computed<T>(message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.set_timeout(COMPUTED_WITHIN);
     request
 }
 

@@ -15,7 +15,8 @@ Exit codes:
   3    the study ended without completing: it was cancelled
   4    no coordinator answers
   5    there is no such study or trial
-  6    refused as things stand: the name or folder is taken, or the study has ended
+  6    refused as things stand: the name or folder is taken, the study has ended, or it has too few
+       results
   130  interrupted";
 
 /// Why a command did not do what it was asked.

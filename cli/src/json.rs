@@ -5,7 +5,10 @@ use proto::v1::constraint::Bound;
 use proto::v1::objective;
 use proto::v1::parameter::Domain;
 use proto::v1::value::Kind;
-use proto::v1::{GetParetoFrontResponse, Parameter, Point, Study, StudySpec, Trial, Value};
+use proto::v1::{
+    Calibration, GetDependenceResponse, GetParetoFrontResponse, Importance, Parameter, Point,
+    Share, Study, StudySpec, Trial, Value,
+};
 use serde_json::{Map, Value as Json, json};
 
 use crate::{pareto, words};
@@ -130,6 +133,84 @@ pub fn trial(trial: &Trial) -> Json {
         "started_at": trial.started_at.as_ref().map(ToString::to_string),
         "finished_at": trial.finished_at.as_ref().map(ToString::to_string),
     }))
+}
+
+/// How much each hyperparameter matters.
+pub fn importance(study: &str, importance: &Importance) -> Json {
+    let share = |share: Option<Share>| {
+        let share = share.unwrap_or_default();
+        json!({
+            "value": share.value,
+            "estimator": share.estimator,
+            "surrogate": share.surrogate,
+        })
+    };
+    let effects = importance.effects.iter().map(|effect| {
+        json!({
+            "parameter": effect.parameter,
+            "first": share(effect.first),
+            "total": share(effect.total),
+        })
+    });
+    json!({
+        "study": study,
+        "horizon": importance.horizon,
+        "spread": importance.spread,
+        "effects": effects.collect::<Vec<_>>(),
+    })
+}
+
+/// How far a posterior can be believed.
+pub fn calibration(study: &str, calibration: &Calibration) -> Json {
+    let coverage = calibration.coverage.iter();
+    let coverage = coverage.map(|one| json!({ "level": one.level, "share": one.share }));
+    let left_out = calibration.left_out.iter().map(|one| {
+        json!({
+            "number": one.number,
+            "value": one.value,
+            "is_raised": one.is_raised,
+            "mean": one.mean,
+            "deviation": one.deviation,
+            "z_score": one.z_score,
+        })
+    });
+    without_nulls(json!({
+        "study": study,
+        "horizon": calibration.horizon,
+        "z_mean": calibration.z_mean,
+        "z_rms": calibration.z_rms,
+        "coverage": coverage.collect::<Vec<_>>(),
+        "log_density": calibration.log_density,
+        "log_density_constant": calibration.log_density_constant,
+        "cross_validation": calibration.cross_validation.map(|folds| json!({
+            "folds": folds.folds,
+            "predicted": folds.predicted,
+            "r2": folds.r2,
+            "rmse": folds.rmse,
+            "rmse_constant": folds.rmse_constant,
+        })),
+        "left_out": left_out.collect::<Vec<_>>(),
+    }))
+}
+
+/// How the objective changes along hyperparameters.
+pub fn dependence(study: &str, answer: &GetDependenceResponse) -> Json {
+    let dependences = answer.dependences.iter().map(|dependence| {
+        let places = dependence.places.iter().map(|place| {
+            json!({
+                "value": place.value.as_ref().map(value),
+                "mean": place.mean,
+                "deviation": place.deviation,
+                "results": place.results,
+            })
+        });
+        json!({ "parameter": dependence.parameter, "places": places.collect::<Vec<_>>() })
+    });
+    json!({
+        "study": study,
+        "horizon": answer.horizon,
+        "dependences": dependences.collect::<Vec<_>>(),
+    })
 }
 
 /// A point: its values by name.

@@ -7,6 +7,7 @@ use proto::v1::{Parameter, Study, StudySpec};
 
 use crate::client::Coordinator;
 use crate::exit::Failure;
+use crate::insight::{self, Asked, AskedAlong};
 use crate::options::Options;
 use crate::study_file::{self, Overrides};
 use crate::table::{self, Side};
@@ -29,6 +30,12 @@ pub enum Command {
     Best(Name),
     /// Show the trade-offs that a study has found between its objectives.
     Pareto(Pareto),
+    /// Show how much each hyperparameter matters, as the results so far tell.
+    Importance(Asked),
+    /// Show how the predicted value changes along a hyperparameter, or each of them.
+    Dependence(AskedAlong),
+    /// Show how far the predictions can be believed.
+    Calibration(Asked),
     /// Stop handing out trials; running ones go on.
     Pause(Name),
     /// Hand out trials of a paused study again.
@@ -127,6 +134,15 @@ pub async fn run(options: &Options, command: Command) -> Result<(), Failure> {
         (Command::Best(Name { name }), _) => best(options, &mut coordinator, &name).await,
         (Command::Pareto(Pareto { study: Name { name }, svg }), _) => {
             pareto::run(options, &mut coordinator, &name, svg.as_deref()).await
+        }
+        (Command::Importance(asked), _) => {
+            insight::importance(options, &mut coordinator, &asked).await
+        }
+        (Command::Dependence(asked), _) => {
+            insight::dependence(options, &mut coordinator, &asked).await
+        }
+        (Command::Calibration(asked), _) => {
+            insight::calibration(options, &mut coordinator, &asked).await
         }
         (Command::Pause(Name { name }), _) => {
             steered(options, "paused", &coordinator.pause(&name).await?)

@@ -2,7 +2,6 @@
 //!
 //! For whoever wants to see what one point of a space does, or to train what a search has found.
 
-mod chart;
 mod curves;
 mod folder;
 mod history;

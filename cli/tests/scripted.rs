@@ -113,6 +113,45 @@ impl StudyService for Script {
         let updates: Vec<_> = next.into_iter().map(Ok).collect();
         Ok(Response::new(tokio_stream::iter(updates)))
     }
+
+    async fn get_importance(
+        &self,
+        asked: Request<GetImportanceRequest>,
+    ) -> Answer<GetImportanceResponse> {
+        self.named(&asked.into_inner().study)?;
+        let share = |value| Some(Share { value, estimator: 0.0, surrogate: 0.125 });
+        let (first, total) = (share(0.75), share(1.0));
+        let effects = vec![Effect { parameter: "units".to_owned(), first, total }];
+        let importance = Some(Importance { horizon: 8, spread: 0.5, effects });
+        Ok(Response::new(GetImportanceResponse { importance }))
+    }
+
+    async fn get_calibration(
+        &self,
+        asked: Request<GetCalibrationRequest>,
+    ) -> Answer<GetCalibrationResponse> {
+        self.named(&asked.into_inner().study)?;
+        let text = "study `s` has 4 results; its posterior says nothing before 5";
+        Err(Status::failed_precondition(text))
+    }
+
+    async fn get_dependence(
+        &self,
+        asked: Request<GetDependenceRequest>,
+    ) -> Answer<GetDependenceResponse> {
+        let asked = asked.into_inner();
+        self.named(&asked.study)?;
+        assert_eq!(asked.parameter, "units");
+        let places = (1..=9).map(|n| Place {
+            value: Some(Value { kind: Some(Kind::Integer(n)) }),
+            mean: n as f64 / 8.0,
+            deviation: 0.25,
+            results: 1,
+        });
+        let places = places.collect();
+        let dependences = vec![Dependence { parameter: asked.parameter, places }];
+        Ok(Response::new(GetDependenceResponse { horizon: 8, dependences }))
+    }
 }
 
 const ACTIVE: i32 = StudyState::Active as i32;
@@ -204,6 +243,8 @@ async fn a_refusal_has_the_code_that_fits_it_and_the_coordinators_words() {
         (&["study", "pause", "s"], 6, "the study `s` has ended"),
         (&["study", "resume", "s"], 1, "broken"),
         (&["study", "watch", "x"], 5, "there is no study named `x`"),
+        (&["study", "calibration", "s"], 6, "its posterior says nothing before 5"),
+        (&["study", "importance", "x"], 5, "there is no study named `x`"),
         (&["trial", "enqueue", "s", "units=0"], 2, "it is one of 1 to 9, whole"),
     ];
     for (arguments, code, text) in cases {
@@ -225,6 +266,36 @@ async fn what_is_known_is_shown_as_a_table_and_as_one_json_document() {
     assert_eq!(out(&trials).lines().count(), 4, "{}", out(&trials));
     let best = strop(&known(), &["study", "best", "s"]).await;
     assert!(out(&best).contains("value     0.7500"), "{}", out(&best));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_posterior_says_is_told_as_a_table_as_json_and_as_a_picture() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("units.svg");
+    let path = file.to_str().unwrap();
+    let told = strop(&known(), &["study", "importance", "s", "--svg", path]).await;
+    assert!(
+        out(&told).contains("units           0.750 ± 0.125  1.000 ± 0.125  █"),
+        "{}",
+        out(&told)
+    );
+    assert!(error(&told).contains("wrote `"), "{}", error(&told));
+    let picture = std::fs::read_to_string(&file).unwrap();
+    assert!(picture.starts_with("<svg") && picture.contains(">units<"));
+
+    let arguments = ["--json", "study", "dependence", "s", "units", "--svg", path];
+    let told = strop(&known(), &arguments).await;
+    let json: serde_json::Value = serde_json::from_str(&out(&told)).unwrap();
+    assert_eq!(json["dependences"][0]["places"][3]["value"], 4);
+    assert_eq!(json["dependences"][0]["places"][3]["mean"], 0.5);
+    assert_eq!(error(&told), "");
+    assert_ne!(std::fs::read_to_string(&file).unwrap(), picture);
+
+    let nowhere = folder.path().join("none/x.svg");
+    let arguments = ["study", "importance", "s", "--svg", nowhere.to_str().unwrap()];
+    let refused = strop(&known(), &arguments).await;
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(error(&refused).contains("could not write `"), "{}", error(&refused));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,7 @@
 
 mod artifacts;
 mod convert;
+mod insight;
 mod leases;
 mod studies;
 mod watch;

@@ -63,6 +63,14 @@ pub enum Error {
     )]
     BudgetSpent { name: String, left: i32, budget: i32, asked: usize },
 
+    /// Wait for more results.
+    #[error("study `{name}` has {results} results; its posterior says nothing before {needed}")]
+    TooFewResults { name: String, results: i32, needed: u32 },
+
+    /// Nothing that the study searches has made a difference.
+    #[error("all {results} results of study `{name}` are equal; there is nothing to predict")]
+    ResultsEqual { name: String, results: usize },
+
     /// A request id was used before, for something else. Make a new one.
     #[error("request id {request_id} was used before for another request; make a new one")]
     RequestReused { request_id: Uuid },
@@ -143,7 +151,10 @@ impl From<Error> for tonic::Status {
             Error::StudyExists { .. }
             | Error::ResultConflict { .. }
             | Error::RequestReused { .. } => Self::already_exists(text),
-            Error::StudyEnded { .. } | Error::BudgetSpent { .. } => Self::failed_precondition(text),
+            Error::StudyEnded { .. }
+            | Error::BudgetSpent { .. }
+            | Error::TooFewResults { .. }
+            | Error::ResultsEqual { .. } => Self::failed_precondition(text),
             Error::Stopping => Self::unavailable(text),
             Error::Plan(_) => {
                 tracing::error!("{text}");

@@ -17,8 +17,8 @@
 //! # Layers
 //!
 //! [`api`] speaks the wire and nothing else does; [`scheduler`] decides who gets what when;
-//! [`storage`] is all of the SQL; [`study`], [`trial`] and [`artifact`] are the nouns, without wire or
-//! SQL.
+//! [`storage`] is all of the SQL; [`study`], [`trial`], [`insight`] and [`artifact`] are the nouns, without
+//! wire or SQL.
 
 pub mod api;
 pub mod artifact;
@@ -27,6 +27,7 @@ pub mod database;
 pub mod error;
 pub mod front;
 pub mod goals;
+pub mod insight;
 pub mod scheduler;
 pub mod serve;
 pub mod storage;

@@ -3,6 +3,8 @@
 //! Nothing here is remembered that Postgres does not know. Keepers hold warm copies; the change
 //! counter only shortens waiting, and whoever waits also looks again by itself.
 
+pub mod believed;
+pub mod insights;
 pub mod keeper;
 pub mod plan;
 pub mod reaper;

@@ -21,7 +21,7 @@ use crate::{
     api,
     config::Serve,
     database::Database,
-    scheduler::{Scheduler, reaper},
+    scheduler::{Scheduler, insights, reaper},
 };
 
 /// How long open calls may take to end once told to.
@@ -78,6 +78,7 @@ async fn serve_on(
     let reporter = HealthReporter::new();
     let service = tonic_health::server::HealthService::from_health_reporter(reporter.clone());
     scheduler.tasks().spawn(reaper::run(scheduler.clone(), config.reaper_tick()));
+    scheduler.tasks().spawn(insights::run(scheduler.clone()));
     scheduler.tasks().spawn(readiness(pool.clone(), reporter, stop.clone()));
 
     let url = UrlFile::write(database, config, listener.local_addr()?)?;

@@ -8,6 +8,7 @@
 pub mod artifacts;
 pub mod events;
 pub mod idempotency;
+pub mod insight;
 pub mod leases;
 pub mod metrics;
 pub mod posterior;

@@ -8,6 +8,8 @@ mod bad_input;
 mod extremes;
 #[path = "system/house.rs"]
 mod house;
+#[path = "system/insight.rs"]
+mod insight;
 #[path = "system/killed.rs"]
 mod killed;
 #[path = "system/many_askers.rs"]

@@ -5,15 +5,18 @@
 //! state in between: a posterior is a function of (space, results, failures, seed), so whoever
 //! has the study's record can compute it again.
 
+mod average;
 mod cholesky;
 pub(crate) mod estimator;
 mod fit;
 mod kernel;
+mod learned;
 mod minimise;
 mod parts;
+mod path;
 mod prior;
 mod standardise;
-mod training;
+pub(crate) mod training;
 
 use faer::Mat;
 

@@ -88,6 +88,7 @@ mod design;
 mod goals;
 pub mod gp;
 mod history;
+pub mod insight;
 mod models;
 pub mod normal;
 pub mod pareto;

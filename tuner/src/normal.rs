@@ -190,10 +190,12 @@ mod tests {
 
     #[test]
     fn log_cdf_agrees_with_its_plain_form_and_with_the_slope_of_log_h_s() {
-        for row in table() {
+        // Beyond, φ(z) has no logarithm that is exact.
+        let rows = table().into_iter().filter(|row| row.z.abs() < 1e3);
+        for (z, erfcx) in rows.filter_map(|row| Some((row.z, row.erfcx?))) {
             // Φ(z) = φ(z) √(π/2) erfcx(−z/√2), with the table's sixty digits of erfcx.
-            let expected = -0.5 * row.z * row.z - LOG_SQRT_TAU + LOG_SQRT_HALF_PI + row.erfcx.ln();
-            assert_close(log_cdf(row.z), expected, 1e-14, &format!("log_cdf({})", row.z));
+            let expected = -0.5 * z * z - LOG_SQRT_TAU + LOG_SQRT_HALF_PI + erfcx.ln();
+            assert_close(log_cdf(z), expected, 1e-14, &format!("log_cdf({z})"));
         }
         assert!((log_cdf(10.0) / -cdf(-10.0) - 1.0).abs() < 1e-15, "and it never rounds to 0");
         assert!(log_cdf(-1e150).is_finite());

@@ -210,6 +210,45 @@ impl Space {
         self.columns[place].cell(option)
     }
 
+    /// The same, but with every ancestor of `place` on one of the options that make it active,
+    /// chosen by the ancestor's uniform.
+    pub(crate) fn spread_where_active(&self, place: usize, uniforms: &[f64]) -> UnitPoint {
+        let mut units: Vec<f64> =
+            self.columns.iter().zip(uniforms).map(|(column, &u)| column.spread(u)).collect();
+        let mut child = place;
+        while let Some((parent, options)) = &self.forest.parents[child] {
+            let chosen = (uniforms[*parent] * options.len() as f64) as usize;
+            let option = options.iter().nth(chosen.min(options.len() - 1));
+            let option = option.expect("a condition names at least one option");
+            units[*parent] = self.columns[*parent].at(*option);
+            child = *parent;
+        }
+        self.canonical(&UnitPoint(units))
+    }
+
+    /// Unit values of a parameter, rising: every option of an ordinal or a category, and of a range
+    /// all if they are no more than `most`, else `most` evenly spaced ones.
+    pub(crate) fn places(&self, place: usize, most: usize) -> Vec<f64> {
+        let column = &self.columns[place];
+        let is_range = matches!(column, Column::Float { .. } | Column::Int { .. });
+        match column.options() {
+            Some(options) if !is_range || options <= most as u64 => {
+                (0..options).map(|option| column.at(option)).collect()
+            }
+            _ => {
+                let evenly = (0..most).map(|i| column.snap(i as f64 / (most - 1) as f64));
+                let mut units: Vec<f64> = evenly.collect();
+                units.dedup();
+                units
+            }
+        }
+    }
+
+    /// The natural value of a parameter at a unit value.
+    pub(crate) fn value_at(&self, place: usize, unit: f64) -> Value {
+        self.columns[place].decode(unit)
+    }
+
     /// What a point is looked up by among those tried.
     pub(crate) fn key(&self, point: &UnitPoint) -> Key {
         let canonical = self.canonical(point);

@@ -29,6 +29,14 @@ pub(crate) enum Purpose {
     Evolution = 11,
     /// Latin hypercubes.
     Latin = 12,
+    /// Functions drawn from a posterior.
+    Path = 20,
+    /// Scrambling the points of a sensitivity analysis.
+    Sensitivity = 21,
+    /// Scrambling the points that a dependence is averaged over.
+    Dependence = 22,
+    /// Which results form a fold of a cross-validation.
+    Folds = 23,
 }
 
 /// A stream of random numbers.

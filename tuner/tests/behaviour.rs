@@ -6,6 +6,8 @@ mod algorithms;
 mod estimator;
 #[path = "behaviour/goals.rs"]
 mod goals;
+#[path = "behaviour/insight.rs"]
+mod insight;
 #[path = "behaviour/numbers.rs"]
 mod numbers;
 #[path = "behaviour/pareto.rs"]

@@ -2,7 +2,8 @@
 
 use super::axis::{Axis, Span};
 use super::picture::{Mark, Standing};
-use crate::svg::{COLOURS, escaped, head, number};
+use crate::plot::number;
+use crate::plot::svg::{COLOURS, escaped, head};
 
 /// Pixels.
 const WIDTH: f64 = 720.0;

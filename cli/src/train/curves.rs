@@ -1,22 +1,9 @@
 //! The curves of a training as an SVG picture: accuracy, sharpness and loss over the epochs.
 
-use std::fmt::Write as _;
-
 use super::history::{EPOCH, History, SHARPNESS};
-use crate::svg::{COLOURS, escaped, head, number, round_up};
+use crate::plot::svg::{self, Axis, Mark, PANEL, Panel};
+use crate::plot::{number, round_up};
 
-/// Pixels.
-const WIDTH: f64 = 800.0;
-const PANEL: f64 = 200.0;
-/// Between two panels: the numbers of one and the title of the next.
-const GAP: f64 = 58.0;
-const TOP: f64 = 64.0;
-const LEFT: f64 = 60.0;
-/// For the legend.
-const RIGHT: f64 = 190.0;
-const ACROSS: f64 = WIDTH - LEFT - RIGHT;
-/// A legend's line.
-const LINE: f64 = 18.0;
 /// Numbers along an axis, at most.
 const TICKS_MAX: f64 = 10.0;
 
@@ -24,14 +11,6 @@ const TICKS_MAX: f64 = 10.0;
 struct Curve {
     name: String,
     values: Vec<f64>,
-}
-
-/// Curves over the same epochs.
-struct Panel {
-    title: &'static str,
-    curves: Vec<Curve>,
-    /// The number at the top; the bottom is 0.
-    top: f64,
 }
 
 /// The picture, under a title.
@@ -44,102 +23,61 @@ pub fn svg(title: &str, history: &History) -> String {
     });
     let loss = curve("loss", "loss");
     let most = loss.values.iter().copied().filter(|loss| loss.is_finite()).fold(0.0, f64::max);
-    let panels = [
-        Panel {
-            title: "accuracy",
-            curves: vec![
-                curve("binary", "binary_accuracy"),
-                curve("soft", "soft_accuracy"),
-                curve("in training", "train_accuracy"),
-            ],
-            top: 1.0,
-        },
-        Panel { title: "sharpness, 0 soft to 1 threshold", curves: sharpness.collect(), top: 1.0 },
-        Panel {
-            title: "loss in training, nats",
-            curves: vec![loss],
-            top: round_up(most, &[1.0, 2.0, 4.0, 6.0, 8.0]),
-        },
+    let accuracies = vec![
+        curve("binary", "binary_accuracy"),
+        curve("soft", "soft_accuracy"),
+        curve("in training", "train_accuracy"),
     ];
     let epochs = history.column(EPOCH);
-    let first = epochs.first().copied().unwrap_or(0.0);
-    let height = TOP + panels.len() as f64 * (PANEL + GAP) - 10.0;
-
-    let mut svg = head(WIDTH, height);
-    let mut put = |text: String| {
-        svg.push_str(&text);
-        svg.push('\n');
-    };
-    put(format!("<text x=\"{LEFT}\" y=\"26\" font-size=\"16\">{}</text>", escaped(title)));
-    for (number, panel) in panels.iter().enumerate() {
-        let y = TOP + number as f64 * (PANEL + GAP);
-        panel.draw(y, first, epochs.len(), &mut put);
-    }
-    svg.push_str("</svg>\n");
-    svg
+    let panels = [
+        panel("accuracy", accuracies, 1.0, &epochs),
+        panel("sharpness, 0 soft to 1 threshold", sharpness.collect(), 1.0, &epochs),
+        panel(
+            "loss in training, nats",
+            vec![loss],
+            round_up(most, &[1.0, 2.0, 4.0, 6.0, 8.0]),
+            &epochs,
+        ),
+    ];
+    svg::svg(title, &panels)
 }
 
-impl Panel {
-    /// Draws the panel with its upper edge at `y`, over so many epochs from `first` on.
-    fn draw(&self, y: f64, first: f64, epochs: usize, put: &mut impl FnMut(String)) {
-        let (title, bottom) = (self.title, y + PANEL);
-        put(format!("<text x=\"{LEFT}\" y=\"{:.1}\" font-weight=\"bold\">{title}</text>", y - 9.0));
-        for tick in 0..=4 {
-            let (share, x) = (f64::from(tick) / 4.0, LEFT + ACROSS);
-            let at = bottom - share * PANEL;
-            put(format!(
-                "<path d=\"M{LEFT} {at:.1}H{x:.1}\" stroke=\"#dddddd\" fill=\"none\"/>\
-                 <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
-                LEFT - 6.0,
-                at + 4.0,
-                number(share * self.top),
-            ));
-        }
-        let across = |epoch: usize| LEFT + ACROSS * epoch as f64 / (epochs.max(2) - 1) as f64;
-        for epoch in (0..epochs).step_by(step(epochs)) {
-            let (x, low) = (across(epoch), bottom + 17.0);
-            put(format!(
-                "<path d=\"M{x:.1} {bottom:.1}v4\" stroke=\"#999999\" fill=\"none\"/>\
-                 <text x=\"{x:.1}\" y=\"{low:.1}\" text-anchor=\"middle\">{}</text>",
-                first + epoch as f64,
-            ));
-        }
-        let (x, low) = (LEFT + ACROSS + 14.0, bottom + 17.0);
-        put(format!("<text x=\"{x:.1}\" y=\"{low:.1}\">epoch</text>"));
-        for (index, curve) in self.curves.iter().enumerate() {
-            let colour = COLOURS[index % COLOURS.len()];
-            let mut path = String::new();
-            let mut verb = 'M';
-            for (epoch, value) in curve.values.iter().enumerate() {
-                if !value.is_finite() {
-                    verb = 'M';
-                    continue;
-                }
-                let at = bottom - PANEL * (value / self.top).clamp(0.0, 1.0);
-                write!(path, "{verb}{:.1} {at:.1}", across(epoch))
-                    .expect("strings take everything");
-                verb = 'L';
-            }
-            if epochs == 1 {
-                // A dot: a line needs two ends.
-                path.push_str("h0.1");
-            }
-            put(format!(
-                "<path d=\"{path}\" stroke=\"{colour}\" stroke-width=\"2\" \
-                 stroke-linejoin=\"round\" stroke-linecap=\"round\" fill=\"none\"/>"
-            ));
-            let (swatch, line) = (LEFT + ACROSS + 14.0, y + 10.0 + index as f64 * LINE);
-            let last = curve.values.last().copied().filter(|last| last.is_finite());
-            let last = last.map_or_else(String::new, |last| format!(" {last:.4}"));
-            put(format!(
-                "<path d=\"M{swatch:.1} {:.1}h18\" stroke=\"{colour}\" stroke-width=\"3\" \
-                 fill=\"none\"/><text x=\"{:.1}\" y=\"{line:.1}\">{}{last}</text>",
-                line - 4.0,
-                swatch + 24.0,
-                escaped(&curve.name),
-            ));
-        }
-    }
+/// Curves over the same epochs, from 0 to `top`.
+fn panel(title: &str, curves: Vec<Curve>, top: f64, epochs: &[f64]) -> Panel {
+    let first = epochs.first().copied().unwrap_or(0.0);
+    let last = first + (epochs.len().max(2) - 1) as f64;
+    let named = |at: f64, text: String| (at, text);
+    let x = Axis {
+        name: "epoch".to_owned(),
+        range: [first, last],
+        ticks: (0..epochs.len())
+            .step_by(step(epochs.len()))
+            .map(|epoch| first + epoch as f64)
+            .map(|epoch| named(epoch, epoch.to_string()))
+            .collect(),
+        is_grid: false,
+    };
+    let y = Axis {
+        name: String::new(),
+        range: [0.0, top],
+        ticks: (0..=4)
+            .map(|tick| f64::from(tick) / 4.0 * top)
+            .map(|at| named(at, number(at)))
+            .collect(),
+        is_grid: true,
+    };
+    let legend = curves.iter().enumerate().map(|(colour, curve)| {
+        let last = curve.values.last().copied().filter(|last| last.is_finite());
+        let last = last.map_or_else(String::new, |last| format!(" {last:.4}"));
+        (colour, format!("{}{last}", curve.name))
+    });
+    let legend = legend.collect();
+    let marks = curves.into_iter().enumerate().map(|(colour, curve)| {
+        let values = curve.values.into_iter().enumerate();
+        let points = values.map(|(epoch, value)| [first + epoch as f64, value]);
+        Mark::Curve { points: points.collect(), colour }
+    });
+    Panel { title: title.to_owned(), height: PANEL, x, y, marks: marks.collect(), legend }
 }
 
 /// Epochs from one number of the axis to the next: 1, 2 or 5 times a power of ten.
@@ -151,6 +89,7 @@ fn step(epochs: usize) -> usize {
 mod tests {
     use super::super::history::tests::of;
     use super::*;
+    use crate::plot::svg::{ACROSS, GAP, LEFT, TOP};
 
     #[test]
     fn every_curve_begins_and_ends_where_its_numbers_do() {
@@ -180,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn axes_have_round_numbers() {
+    fn epochs_are_told_at_round_steps() {
         let steps = [1, 10, 11, 20, 60, 500].map(step);
         assert_eq!(steps, [1, 1, 2, 2, 10, 50]);
     }

@@ -2,11 +2,11 @@
 
 use serde_json::{Value as Json, json};
 
-use super::chart::{Chart, side_by_side};
 use super::folder::{self, Folder};
 use super::history::{EPOCH, History};
 use super::request::Request;
 use super::training::Ended;
+use crate::plot::chart::{Chart, side_by_side};
 use crate::study::grouped;
 use crate::table;
 
@@ -84,13 +84,18 @@ fn charts(history: &History, width: usize) -> Option<String> {
     // Both accuracies on one scale, which leaves out the tenths that neither was in.
     let least = soft.iter().chain(&binary).copied().fold(1.0, f64::min);
     let least = ((10.0 * least).floor() / 10.0).clamp(0.0, 0.9);
-    let chart = |title, values, range| Chart { title, values, range, epochs };
-    let charts = [
-        chart("binary accuracy", &binary, [least, 1.0]),
-        chart("soft accuracy", &soft, [least, 1.0]),
-        chart("loss in training", &loss, [0.0, most]),
-        chart("mean sharpness", &sharpness, [0.0, 1.0]),
+    let ends = [format!("epoch {}", epochs[0]), epochs[1].to_string()];
+    let curves = [
+        ("binary accuracy", &binary, [least, 1.0]),
+        ("soft accuracy", &soft, [least, 1.0]),
+        ("loss in training", &loss, [0.0, most]),
+        ("mean sharpness", &sharpness, [0.0, 1.0]),
     ];
+    let charts = curves.map(|(title, values, range)| {
+        let last = values.last().copied().filter(|last| last.is_finite());
+        let note = last.map_or_else(String::new, |last| format!("ends at {last:.4}"));
+        Chart { title, note, values, deviations: &[], range, ends: ends.clone() }
+    });
     Some(side_by_side(&charts, width, HEIGHT))
 }
 

@@ -5,6 +5,7 @@
 mod artifact;
 mod front;
 mod goals;
+mod insight;
 mod lease;
 mod objective;
 mod space;
@@ -12,6 +13,7 @@ mod study;
 
 pub use artifact::{announced, sha256};
 pub use front::front_to_wire;
+pub use insight::{calibration_to_wire, dependence_to_wire, importance_to_wire, place};
 pub use lease::{
     asker, failure_class, fence, granted, metrics, progress, report, resumed, span, wait,
 };

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::{
     convert, detached,
+    insight::Insights,
     watch::{self, Changes},
 };
 use crate::{
@@ -32,11 +33,12 @@ const CANCEL_GRACE: u32 = 2;
 /// The study service of one replica.
 pub struct Studies {
     scheduler: Scheduler,
+    insights: Insights,
 }
 
 impl Studies {
     pub fn new(scheduler: Scheduler) -> Self {
-        Self { scheduler }
+        Self { insights: Insights::new(scheduler.clone()), scheduler }
     }
 
     /// Moves a study to another state and answers how it stands then.
@@ -163,6 +165,31 @@ impl StudyService for Studies {
     ) -> Result<Response<Self::WatchStudyStream>, Status> {
         let name = request.into_inner().name;
         Ok(Response::new(watch::watch(self.scheduler.clone(), name).await?))
+    }
+
+    async fn get_importance(
+        &self,
+        request: Request<wire::GetImportanceRequest>,
+    ) -> Result<Response<wire::GetImportanceResponse>, Status> {
+        let study = request.into_inner().study;
+        let importance = Some(self.insights.importance(&study).await?);
+        Ok(Response::new(wire::GetImportanceResponse { importance }))
+    }
+
+    async fn get_calibration(
+        &self,
+        request: Request<wire::GetCalibrationRequest>,
+    ) -> Result<Response<wire::GetCalibrationResponse>, Status> {
+        let study = request.into_inner().study;
+        let calibration = Some(self.insights.calibration(&study).await?);
+        Ok(Response::new(wire::GetCalibrationResponse { calibration }))
+    }
+
+    async fn get_dependence(
+        &self,
+        request: Request<wire::GetDependenceRequest>,
+    ) -> Result<Response<wire::GetDependenceResponse>, Status> {
+        Ok(Response::new(self.insights.dependence(request.into_inner()).await?))
     }
 }
 

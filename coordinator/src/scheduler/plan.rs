@@ -104,8 +104,11 @@ pub fn make(snapshot: &Snapshot, warm: Option<Fit>, count: usize) -> (Plan, Opti
         history.pending.push(suggestion.point.clone());
         history.taken.push(suggestion.point);
     }
-    let fitted =
-        fit.as_ref().map(|fit| Fitted { horizon: fit.horizon, parts: fit.models.value().parts() });
+    let fitted = fit.as_ref().map(|fit| Fitted {
+        horizon: fit.horizon,
+        failed: fit.failed.clone(),
+        parts: fit.models.value().parts(),
+    });
     (Plan { points, fitted, exhausted }, fit)
 }
 

@@ -70,6 +70,8 @@ pub async fn snapshot(pool: &PgPool, study_id: i64) -> Result<Option<Snapshot>, 
 pub struct Fitted {
     /// Observations 0 … horizon−1 went in.
     pub horizon: i32,
+    /// Numbers of the trials that had failed, rising.
+    pub failed: Vec<i32>,
     /// The posterior's stored form.
     pub parts: Parts,
 }
@@ -139,8 +141,8 @@ pub async fn store(
         "-- posterior::store
         insert into posterior as p
                (study_id, version, horizon, length_scales, signal_variance, noise_variance,
-                value_offset, value_scale, factor, alpha, log_posterior)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+                value_offset, value_scale, factor, alpha, log_posterior, failed)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
             on conflict (study_id) do update
            set version = excluded.version,
                horizon = excluded.horizon,
@@ -152,6 +154,7 @@ pub async fn store(
                factor = excluded.factor,
                alpha = excluded.alpha,
                log_posterior = excluded.log_posterior,
+               failed = excluded.failed,
                fitted_at = clock_timestamp()
          where (p.version, p.horizon) <= (excluded.version, excluded.horizon)",
     )
@@ -166,8 +169,59 @@ pub async fn store(
     .bind(&parts.factor)
     .bind(&parts.alpha)
     .bind(parts.log_posterior)
+    .bind(&fitted.failed)
     .execute(db)
     .await
     .doing("store a posterior")?;
     Ok(())
+}
+
+/// A row of `posterior`, with the study's seed.
+#[derive(sqlx::FromRow)]
+struct Row {
+    horizon: i32,
+    failed: Vec<i32>,
+    length_scales: Vec<f64>,
+    signal_variance: f64,
+    noise_variance: f64,
+    value_offset: f64,
+    value_scale: f64,
+    factor: Vec<f64>,
+    alpha: Vec<f64>,
+    log_posterior: f64,
+    seed: i64,
+}
+
+/// The stored posterior of a study; `None` if there is none, or none that can be put together again.
+pub async fn load(pool: &PgPool, study_id: i64) -> Result<Option<Fitted>, Error> {
+    let row: Option<Row> = sqlx::query_as(
+        "-- posterior::load
+        select p.horizon, p.failed, p.length_scales, p.signal_variance, p.noise_variance,
+               p.value_offset, p.value_scale, p.factor, p.alpha, p.log_posterior, s.seed
+          from posterior p
+          join study s using (study_id)
+         where p.study_id = $1
+           and p.failed is not null",
+    )
+    .bind(study_id)
+    .fetch_optional(pool)
+    .await
+    .doing("read a posterior")?;
+    Ok(row.map(|row| Fitted {
+        horizon: row.horizon,
+        parts: Parts {
+            length_scales: row.length_scales,
+            signal_variance: row.signal_variance,
+            noise_variance: row.noise_variance,
+            offset: row.value_offset,
+            scale: row.value_scale,
+            factor: row.factor,
+            alpha: row.alpha,
+            log_posterior: row.log_posterior,
+            observations: row.horizon.unsigned_abs(),
+            failures: u32::try_from(row.failed.len()).expect("a study has fewer than 2^31 trials"),
+            seed: row.seed.cast_unsigned(),
+        },
+        failed: row.failed,
+    }))
 }

@@ -89,6 +89,17 @@ pub(crate) fn gather(
     })
 }
 
+/// Which of the study's results, from 0, a fit to them and so many failures keeps: one for each
+/// measured row of the process, ascending.
+pub(crate) fn kept_results(observed: &[Observation], failed: usize, seed: u64) -> Vec<usize> {
+    let mut values: Vec<f64> = observed.iter().map(|observation| observation.value).collect();
+    let worst = values.iter().copied().fold(f64::INFINITY, f64::min);
+    values.resize(observed.len() + failed, worst);
+    let mut kept = keep(&values, RESULTS_MAX, seed);
+    kept.retain(|&row| row < observed.len());
+    kept
+}
+
 /// The rows that are kept, ascending: all, or a third of `most` each as the best, as the newest, and
 /// at random from the rest.
 fn keep(values: &[f64], most: usize, seed: u64) -> Vec<usize> {
@@ -154,6 +165,32 @@ mod tests {
         let (points, values) = training.lesson(1);
         assert_eq!((points.len(), values.len()), (LEARNED_MAX, LEARNED_MAX));
         assert!(values.contains(&699.0), "the best is among them");
+    }
+
+    #[test]
+    fn every_measured_row_of_too_many_results_is_known_by_its_number() {
+        let space = one_float();
+        let observed: Vec<Observation> = line(1700)
+            .into_iter()
+            .enumerate()
+            .map(|(i, point)| Observation { point, value: ((i * 7919) % 1700) as f64 })
+            .collect();
+        let failed = line(40);
+        let training = training(&space, &observed, &failed, 5).unwrap();
+        let rows = kept_results(&observed, failed.len(), 5);
+        assert_eq!(rows.len(), training.observed_rows);
+        assert!(rows.len() < RESULTS_MAX);
+        for (row, result) in rows.into_iter().enumerate() {
+            assert_eq!(training.values[row], observed[result].value);
+        }
+    }
+
+    fn one_float() -> Space {
+        let domain =
+            crate::space::Domain::Float { low: 0.0, high: 1.0, scale: crate::space::Scale::Linear };
+        let name = "x".to_owned();
+        let parameter = crate::space::Parameter { name, domain, condition: None, default: None };
+        Space::new(vec![parameter]).unwrap()
     }
 
     #[test]

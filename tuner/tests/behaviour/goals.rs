@@ -8,10 +8,8 @@ use tuner::{
     UnitPoint, suggest, suggest_for,
 };
 
-const PROCESS: Options = Options { algorithm: Algorithm::GaussianProcess, start_points: None };
-
 fn options(algorithm: Algorithm) -> Options {
-    Options { algorithm, ..PROCESS }
+    Options { algorithm, ..Options::default() }
 }
 
 fn next(
@@ -78,6 +76,35 @@ fn without_further_goals_it_is_the_plain_suggestion_bit_for_bit() {
     for algorithm in [Algorithm::GaussianProcess, Algorithm::Random] {
         let plain = suggest(&space, &options(algorithm), &history, Some(&posterior), 3, 9).unwrap();
         assert_eq!(next(&space, algorithm, &Goals::default(), &history, 3, 9), plain);
+    }
+}
+
+#[test]
+fn models_fitted_after_others_are_those_fitted_afresh() {
+    let goals = Goals { references: vec![None, None], constraints: 1 };
+    let outputs = |point: &UnitPoint| {
+        let (value, mut further) = corners(point);
+        further.push(0.3 - point.0[0] * (1.0 + point.0[1]));
+        (value, further)
+    };
+    // Enough that hyper-parameters are not learned from every result.
+    let (history, _) = study(&square(), Algorithm::Random, &goals, 100, 5, outputs);
+    let upto = |n: usize| History {
+        observed: history.observed[..n].to_vec(),
+        further: history.further[..n].to_vec(),
+        ..History::default()
+    };
+    let mut warm = None;
+    for n in [90, 97, 98, 99] {
+        let known = upto(n);
+        let after = Models::fit_after(warm.as_ref(), &square(), &goals, &known, 5).unwrap();
+        let afresh = Models::fit(&square(), &goals, &known, 5).unwrap();
+        let ask = |models: &Models| {
+            let options = options(Algorithm::GaussianProcess);
+            suggest_for(&square(), &options, &goals, &known, Some(models), 5, 100).unwrap()
+        };
+        assert_eq!(ask(&after), ask(&afresh), "after {n}");
+        warm = Some(after);
     }
 }
 
@@ -171,7 +198,10 @@ fn askers_at_the_same_time_are_sent_to_different_trade_offs() {
     let models = Models::fit(&square(), &two(), &history, 2).unwrap();
     let mut chosen: Vec<Suggestion> = Vec::new();
     for _ in 0..4 {
-        let next = suggest_for(&square(), &PROCESS, &two(), &history, Some(&models), 2, 8).unwrap();
+        let next = {
+            let options = options(Algorithm::GaussianProcess);
+            suggest_for(&square(), &options, &two(), &history, Some(&models), 2, 8).unwrap()
+        };
         for other in &chosen {
             let gap = (0..2).map(|k| (next.point.0[k] - other.point.0[k]).abs());
             assert!(gap.fold(0.0, f64::max) > 0.01, "{next:?} is as good as {other:?}");

@@ -1,89 +1,81 @@
-//! A curve drawn in braille: two by four dots a character.
+//! A curve drawn in braille.
 
-/// The dots of one character, by row and column.
-const DOTS: [[u32; 2]; 4] = [[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]];
-const EMPTY: u32 = 0x2800;
-/// Columns for the numbers beside the curve, and the axis.
-const MARGIN: usize = 8;
+use super::dots::{Dots, MARGIN};
 
-/// One curve over the epochs.
+/// One curve over evenly spaced places.
 #[derive(Clone, Debug)]
 pub struct Chart<'a> {
     /// What it shows.
     pub title: &'a str,
-    /// One number an epoch; what is not finite leaves a gap.
+    /// Said at the right of the title.
+    pub note: String,
+    /// One number a place; what is not finite leaves a gap.
     pub values: &'a [f64],
+    /// How far the curve may be off at each place, drawn as dotted lines; empty: not said.
+    pub deviations: &'a [f64],
     /// The number at the bottom and the one at the top.
     pub range: [f64; 2],
-    /// The first and the last epoch.
-    pub epochs: [u32; 2],
+    /// The first place and the last.
+    pub ends: [String; 2],
 }
 
 impl Chart<'_> {
-    /// Lines of exactly `width` characters: a title, `height` lines of curve, the epochs.
+    /// Lines of exactly `width` characters: a title, `height` lines of curve, the ends.
     pub fn lines(&self, width: usize, height: usize) -> Vec<String> {
         let columns = width.saturating_sub(MARGIN).max(1);
-        let [low, high] = self.range;
-        let last = self.values.last().copied().filter(|last| last.is_finite());
-        let last = last.map_or_else(String::new, |last| format!("ends at {last:.4}"));
         let gap = columns.saturating_sub(self.title.chars().count());
-        let mut lines = vec![format!("{:MARGIN$}{}{last:>gap$}", "", self.title)];
-        for (row, dots) in self.dots(columns, height).chunks(columns).enumerate() {
-            let label = match row {
-                0 => label(high),
-                row if row + 1 == height => label(low),
-                _ => String::new(),
-            };
-            let tick = if label.is_empty() { '│' } else { '┤' };
-            let curve: String = dots.iter().copied().filter_map(char::from_u32).collect();
-            lines.push(format!("{label:>6} {tick}{curve}"));
-        }
-        let [first, last] = self.epochs;
-        let (first, last) = (format!("epoch {first}"), last.to_string());
-        let gap = columns.saturating_sub(first.len());
+        let mut lines = vec![format!("{:MARGIN$}{}{:>gap$}", "", self.title, self.note)];
+        lines.extend(self.dots(columns, height).beside_axis(self.range));
+        let [first, last] = &self.ends;
+        let gap = columns.saturating_sub(first.chars().count());
         lines.push(format!("{:MARGIN$}{first}{last:>gap$}", ""));
         lines
     }
 
-    /// The characters of the curve, row by row.
-    fn dots(&self, columns: usize, height: usize) -> Vec<u32> {
-        let (across, down) = (2 * columns, 4 * height);
-        let mut cells = vec![EMPTY; columns * height];
+    fn dots(&self, columns: usize, height: usize) -> Dots {
+        let mut dots = Dots::new(columns, height);
+        if !self.deviations.is_empty() {
+            for sign in [-1.0, 1.0] {
+                let edge = self.values.iter().zip(self.deviations).map(|(v, d)| v + sign * d);
+                let edge: Vec<f64> = edge.collect();
+                // Every third dot, told from the curve.
+                for x in (0..dots.across()).step_by(3) {
+                    let share = self.at(&edge, x, dots.across());
+                    if let Some(share) = share.filter(|share| (0.0..=1.0).contains(share)) {
+                        dots.set(x, dots.height(share));
+                    }
+                }
+            }
+        }
         let mut before = None;
-        for x in 0..across {
-            let y = self
-                .at(x, across)
-                .map(|share| ((1.0 - share) * (down - 1) as f64).round() as usize);
+        for x in 0..dots.across() {
+            let y = self.at(self.values, x, dots.across()).map(|share| dots.height(share));
             if let Some(y) = y {
                 // From beside where the last column was, so that the curve does not fall apart.
-                let dots = match before {
+                let reached = match before {
                     Some(before) if before < y => before + 1..=y,
                     Some(before) if before > y => y..=before - 1,
                     _ => y..=y,
                 };
-                for y in dots {
-                    cells[y / 4 * columns + x / 2] |= DOTS[y % 4][x % 2];
-                }
+                reached.for_each(|y| dots.set(x, y));
             }
             before = y;
         }
-        cells
+        dots
     }
 
-    /// How high the curve is at a column of dots, from 0 to 1.
-    fn at(&self, x: usize, across: usize) -> Option<f64> {
-        let end = self.values.len().checked_sub(1)?;
+    /// How high some values are at a column of dots: from 0 to 1 within the range.
+    fn at(&self, values: &[f64], x: usize, across: usize) -> Option<f64> {
+        let end = values.len().checked_sub(1)?;
         let at = end as f64 * x as f64 / (across - 1).max(1) as f64;
         let (left, right) = (at.floor() as usize, at.ceil() as usize);
         let share = at - left as f64;
         let value = match share {
-            0.0 => self.values[left],
-            share => self.values[left] * (1.0 - share) + self.values[right] * share,
+            0.0 => values[left],
+            share => values[left] * (1.0 - share) + values[right] * share,
         };
         let [low, high] = self.range;
-        value
-            .is_finite()
-            .then(|| ((value - low) / (high - low).max(f64::MIN_POSITIVE)).clamp(0.0, 1.0))
+        value.is_finite().then(|| (value - low) / (high - low).max(f64::MIN_POSITIVE))
     }
 }
 
@@ -107,22 +99,17 @@ pub fn side_by_side(charts: &[Chart<'_>], width: usize, height: usize) -> String
     rows.collect::<Vec<_>>().join("\n\n")
 }
 
-fn label(number: f64) -> String {
-    match number.abs() {
-        0.0 => "0".to_owned(),
-        size if (1e-2..100.0).contains(&size) => format!("{number:.2}"),
-        size if (100.0..1e4).contains(&size) => format!("{number:.0}"),
-        _ => format!("{number:.0e}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn chart<'a>(values: &'a [f64], deviations: &'a [f64]) -> Chart<'a> {
+        let ends = ["0".to_owned(), "1".to_owned()];
+        Chart { title: "t", note: String::new(), values, deviations, range: [0.0, 1.0], ends }
+    }
+
     fn curve(values: &[f64], width: usize, height: usize) -> Vec<String> {
-        let epochs = [0, values.len() as u32 - 1];
-        Chart { title: "t", values, range: [0.0, 1.0], epochs }.lines(width, height)
+        chart(values, &[]).lines(width, height)
     }
 
     #[test]
@@ -131,6 +118,15 @@ mod tests {
         assert_eq!(lines[1], "  1.00 ┤⡠⠊");
         let lines = curve(&[1.0, 1.0, 1.0], MARGIN + 2, 2);
         assert_eq!(lines[1..3], ["  1.00 ┤⠉⠉", "     0 ┤⠀⠀"]);
+    }
+
+    #[test]
+    fn deviations_are_dotted_on_both_sides() {
+        let lines = chart(&[0.5; 2], &[0.5; 2]).lines(MARGIN + 3, 2);
+        assert_eq!(lines[1..3], ["  1.00 ┤⠁⠈⠀", "     0 ┤⡉⢉⠉"]);
+        // Beyond the range nothing is drawn.
+        let lines = chart(&[0.5; 2], &[0.7; 2]).lines(MARGIN + 3, 2);
+        assert_eq!(lines[1..3], ["  1.00 ┤⠀⠀⠀", "     0 ┤⠉⠉⠉"]);
     }
 
     #[test]
@@ -151,8 +147,7 @@ mod tests {
     #[test]
     fn a_narrow_terminal_has_one_chart_a_row() {
         let values = [0.0, 1.0];
-        let chart = Chart { title: "t", values: &values, range: [0.0, 1.0], epochs: [0, 1] };
-        let charts = [chart.clone(), chart];
+        let charts = [chart(&values, &[]), chart(&values, &[])];
         assert_eq!(side_by_side(&charts, 60, 3).lines().count(), 11);
         let wide = side_by_side(&charts, 100, 3);
         assert_eq!(wide.lines().count(), 5);
