@@ -23,7 +23,7 @@ const CLOSEST: f64 = 1e-3;
 /// The middle comes first because people centre ranges on what they know to work; switches and
 /// categories have no middle and are drawn. Of [`DRAWS`] hypercubes the one is kept in which
 /// `Σ 1/distance⁴` over all pairs is smallest, so that no two points are close and no two parameters
-/// change only together. On 17 problems of 2 to 25 dimensions this left 0.68 of the regret that a
+/// change only together. On 17 problems of 2 to 25 dimensions this left two thirds of the regret that a
 /// scrambled Sobol sequence of so few points left (`docs/SEARCH.md`).
 ///
 /// Reference: M. Morris & T. Mitchell, "Exploratory designs for computational experiments", J. Stat.
