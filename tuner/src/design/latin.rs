@@ -46,8 +46,9 @@ pub(crate) fn latin(space: &Space, seed: u64, count: u32) -> Vec<UnitPoint> {
 fn draw(space: &Space, count: usize, stream: &mut Stream) -> Vec<UnitPoint> {
     let mut uniforms = vec![vec![0.0; space.parameters().len()]; count];
     for place in 0..space.parameters().len() {
-        for (row, part) in stream.choose(count, count).into_iter().enumerate() {
-            uniforms[row][place] = (part as f64 + stream.uniform()) / count as f64;
+        let parts = stream.choose(count, count);
+        for (row, part) in uniforms.iter_mut().zip(parts) {
+            row[place] = (part as f64 + stream.uniform()) / count as f64;
         }
     }
     let middle = space.parameters().iter().enumerate().map(|(place, _)| {
