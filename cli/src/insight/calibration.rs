@@ -36,11 +36,6 @@ pub fn text(study: &str, calibration: &Calibration, width: u16) -> String {
     let plot: Vec<&str> = plot.iter().map(|line| line.trim_end()).collect();
     let mut parts = vec![head, table::pairs(&pairs), plot.join("\n")];
     parts.extend(surprises(&calibration.left_out, width));
-    if calibration.left_out.iter().any(|one| one.is_raised) {
-        parts.push(
-            "* far below the others: learned, and judged, at the edge of what is usual".to_owned(),
-        );
-    }
     parts.join("\n\n")
 }
 
@@ -69,6 +64,12 @@ fn pairs(calibration: &Calibration) -> Vec<(&'static str, String)> {
             ),
         ),
     ];
+    let raised = calibration.left_out.iter().filter(|one| one.is_raised).count();
+    if raised > 0 {
+        let results = words::count(raised as u32, "result");
+        let text = "far worse than the others: learned, and judged, at the edge of what is usual (*)";
+        pairs.push(("tail", format!("{results} {text}")));
+    }
     if let Some(folds) = &calibration.cross_validation {
         pairs.push((
             "new fits",
@@ -208,7 +209,7 @@ mod tests {
             "62 % in the 50 % interval",
             "R² 0.875 in 5 folds: error 0.1250, 0.5000 of a constant",
             "    3   0.5000*  0.9000 ± 0.1000     -4.0",
-            "* far below the others",
+            "1 result far worse than the others",
         ] {
             assert!(text.contains(said), "no {said:?} in\n{text}");
         }
