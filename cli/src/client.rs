@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use proto::v1::import_trials_request::From;
 use proto::v1::study_service_client::StudyServiceClient;
 use proto::v1::{
-    Calibration, CancelStudyRequest, CreateStudyRequest, EnqueueTrialsRequest,
+    Calibration, CancelStudyRequest, CreateStudyRequest, EnqueueTrialsRequest, ExtendStudyRequest,
     GetCalibrationRequest, GetDependenceRequest, GetDependenceResponse, GetImportanceRequest,
-    GetParetoFrontRequest, GetParetoFrontResponse, GetStudyRequest, GetTrialRequest, Importance,
-    ListStudiesRequest, ListTrialsRequest, PauseStudyRequest, Point, ResumeStudyRequest, Study,
-    StudySpec, Trial, WatchStudyRequest, WatchStudyResponse,
+    GetParetoFrontRequest, GetParetoFrontResponse, GetStudyRequest, GetTrialRequest,
+    ImportTrialsRequest, ImportTrialsResponse, Importance, ListStudiesRequest, ListTrialsRequest,
+    PauseStudyRequest, Point, ResumeStudyRequest, Study, StudySpec, Trial, WatchStudyRequest,
+    WatchStudyResponse,
 };
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status, Streaming};
@@ -103,6 +105,27 @@ impl Coordinator {
         let asked = request(CancelStudyRequest { name: name.to_owned() });
         let answer = self.client.cancel_study(asked).await.map_err(|s| self.failure(s))?;
         given(answer.into_inner().study, "study")
+    }
+
+    /// Gives a study another budget.
+    pub async fn extend(&mut self, name: &str, max_trials: u32) -> Result<Study, Failure> {
+        let asked = request(ExtendStudyRequest { name: name.to_owned(), max_trials });
+        let answer = self.client.extend_study(asked).await.map_err(|s| self.failure(s))?;
+        given(answer.into_inner().study, "study")
+    }
+
+    /// Has a study learn from results from elsewhere.
+    pub async fn import(
+        &mut self,
+        study: &str,
+        from: From,
+        skip_outside: bool,
+    ) -> Result<ImportTrialsResponse, Failure> {
+        let (study, from) = (study.to_owned(), Some(from));
+        let request_id = Uuid::new_v4().to_string();
+        let asked = request(ImportTrialsRequest { study, from, skip_outside, request_id });
+        let answer = self.client.import_trials(asked).await.map_err(|s| self.failure(s))?;
+        Ok(answer.into_inner())
     }
 
     /// All trials of a study by number, page after page.

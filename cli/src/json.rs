@@ -34,6 +34,14 @@ pub fn study(study: &Study) -> Json {
         "space_size": Some(&study.space_size).filter(|size| !size.is_empty()),
         "created_at": study.created_at.as_ref().map(ToString::to_string),
         "finished_at": study.finished_at.as_ref().map(ToString::to_string),
+        "ended_because": words::end_reason_word(study),
+        "prospect": study.prospect.as_ref().map(|prospect| json!({
+            "horizon": prospect.horizon,
+            "trials": prospect.trials,
+            "gain": prospect.gain,
+            "regret_bound": prospect.regret_bound,
+        })),
+        "imported": study.imported,
         "spec": self::spec(&spec),
     }))
 }
@@ -65,6 +73,14 @@ pub fn spec(spec: &StudySpec) -> Json {
             "at_least": match constraint.bound { Some(Bound::AtLeast(bound)) => Some(bound), _ => None },
         }))).collect::<Vec<_>>(),
         "reference": spec.reference,
+        "early_stopping": spec.early_stopping.as_ref().map(|by| json!({
+            "rule": words::stopping_rule(by.rule()),
+            "metric": by.metric,
+            "min_trials": by.min_trials,
+            "min_steps": by.min_steps,
+            "reduction": by.reduction,
+        })),
+        "stop_when_gain_below": spec.stop_when_gain_below,
         "objective": match objective {
             Some(objective::Kind::Whetstone(whetstone)) => json!({
                 "kind": "whetstone",
@@ -125,6 +141,15 @@ pub fn trial(trial: &Trial) -> Json {
             "deviation": suggestion.deviation,
             "acquisition": suggestion.acquisition,
         }))),
+        "pruning": trial.pruning.as_ref().map(|pruning| json!({
+            "rule": pruning.rule,
+            "metric": pruning.metric,
+            "step": pruning.step,
+            "stage": pruning.stage,
+            "value": pruning.value,
+            "threshold": pruning.threshold,
+            "peers": pruning.peers,
+        })),
         "progress": trial.progress,
         "metrics": numbers(&trial.metrics),
         "worker": Some(&trial.worker).filter(|worker| !worker.is_empty()),

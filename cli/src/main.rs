@@ -9,6 +9,7 @@ mod bar;
 mod client;
 mod demo;
 mod exit;
+mod import;
 mod insight;
 mod json;
 mod options;

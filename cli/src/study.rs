@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use proto::v1::{Parameter, Study, StudySpec};
+use proto::v1::{Parameter, Prospect, Study, StudySpec};
 
 use crate::client::Coordinator;
 use crate::exit::Failure;
+use crate::import::{self, Import};
 use crate::insight::{self, Asked, AskedAlong};
 use crate::options::Options;
 use crate::study_file::{self, Overrides};
@@ -40,6 +41,10 @@ pub enum Command {
     Pause(Name),
     /// Hand out trials of a paused study again.
     Resume(Name),
+    /// Give a study a larger budget; one that has completed goes on.
+    Extend(Extend),
+    /// Have a study learn from results of another one or of a file; they take nothing from its budget.
+    Import(Import),
     /// End a study for good: waiting trials are withdrawn, running ones stopped.
     Cancel(Name),
 }
@@ -81,6 +86,18 @@ impl File {
             Overrides { name: self.name.clone(), max_trials: self.max_trials, seed: self.seed };
         Ok(study_file::read(&self.path, &overrides)?)
     }
+}
+
+/// `strop study extend`.
+#[derive(Args, Debug)]
+pub struct Extend {
+    /// The study's name.
+    #[arg(value_name = "STUDY")]
+    name: String,
+
+    /// Try at most so many points in all, those tried already included.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    max_trials: u32,
 }
 
 /// A study by name.
@@ -150,6 +167,18 @@ pub async fn run(options: &Options, command: Command) -> Result<(), Failure> {
         (Command::Resume(Name { name }), _) => {
             steered(options, "resumed", &coordinator.resume(&name).await?)
         }
+        (Command::Extend(Extend { name, max_trials }), _) => {
+            let study = coordinator.extend(&name, max_trials).await?;
+            match options.json {
+                true => print::json(&json::study(&study)),
+                false => {
+                    let state = words::study_state(&study);
+                    print::lines(&format!("`{name}` is {state}, with {max_trials} trials in all"));
+                }
+            }
+            Ok(())
+        }
+        (Command::Import(arguments), _) => import::run(options, &mut coordinator, &arguments).await,
         (Command::Cancel(Name { name }), _) => {
             steered(options, "cancelled", &coordinator.cancel(&name).await?)
         }
@@ -269,9 +298,13 @@ fn summary(study: &Study) -> String {
         (
             "trials",
             format!(
-                "{} of {} tried, {} running, {} queued, {} failed, {} cancelled",
+                "{} of {} tried{}, {} running, {} queued, {} failed, {} cancelled",
                 counts.completed + counts.pruned,
                 spec.max_trials,
+                match counts.pruned {
+                    0 => String::new(),
+                    n => format!(" ({n} of them stopped early)"),
+                },
                 counts.running,
                 counts.queued,
                 counts.failed,
@@ -288,8 +321,16 @@ fn summary(study: &Study) -> String {
         let every = words::count(spec.checkpoint_epochs, "epoch");
         pairs.push(("checkpoints", format!("every {every}")));
     }
+    if let Some(by) = &spec.early_stopping {
+        let rule = words::stopping_rule(by.rule()).replace('_', " ");
+        pairs.push(("stops trials", format!("by {rule}, on {}", by.metric)));
+    }
+    if study.imported > 0 {
+        pairs.push(("imported", words::count(study.imported, "result")));
+    }
     if study.finished_at.is_some() {
-        pairs.push(("ended", format!("{} UTC", words::instant(study.finished_at.as_ref()))));
+        let at = words::instant(study.finished_at.as_ref());
+        pairs.push(("ended", format!("{at} UTC: {}", words::end_reason(study))));
     }
     if let Some(best) = &study.best {
         let mut text = format!("{} in trial {}", table::optional(best.value), best.number);
@@ -303,7 +344,36 @@ fn summary(study: &Study) -> String {
     if !spec.also.is_empty() {
         pairs.push(("trade-offs", format!("`strop study pareto {}`", spec.name)));
     }
+    if let Some(prospect) = &study.prospect {
+        pairs.push(("outlook", outlook(prospect, &spec)));
+    }
     table::pairs(&pairs)
+}
+
+/// What further trials may gain, as advice.
+fn outlook(prospect: &Prospect, spec: &StudySpec) -> String {
+    use proto::v1::objective::Kind;
+    let objective = spec.objective.as_ref().and_then(|objective| objective.kind.as_ref());
+    let amount = |x: f64| match objective {
+        // Rounded up: it is to stay below.
+        Some(Kind::Whetstone(_)) => format!("{} %", (x * 1e4).ceil() / 1e2),
+        _ => table::short(x, 4),
+    };
+    if prospect.trials == 0 {
+        return "every point has been tried".to_owned();
+    }
+    let limit = match spec.stop_when_gain_below {
+        0.0 => String::new(),
+        limit => format!("; it ends below {}", amount(limit)),
+    };
+    format!(
+        "another {} would gain less than {}; any number, with 90 % probability, less than {} (after \
+         {}){limit}",
+        words::count(prospect.trials, "training"),
+        amount(prospect.gain),
+        amount(prospect.regret_bound),
+        words::count(prospect.horizon, "result"),
+    )
 }
 
 async fn best(options: &Options, coordinator: &mut Coordinator, name: &str) -> Result<(), Failure> {

@@ -3,6 +3,7 @@
 //! Everything that can be told from the file alone is told here, with its line. What needs more
 //! knowledge, such as which hyperparameters a network has, the coordinator checks.
 
+mod early_stopping;
 mod error;
 mod goals;
 mod parameter;
@@ -147,6 +148,15 @@ pub fn parse(text: &str, label: &str, overrides: &Overrides) -> Result<StudySpec
 
     let objective = objective(source, &file.objective, &parameters)?;
     let goals = goals::goals(source, &file, &objective)?;
+    let has_goals = !goals.also.is_empty() || !goals.constraints.is_empty();
+    let early_stopping = match &file.early_stopping {
+        None => None,
+        Some(table) => Some(early_stopping::early_stopping(source, table, &objective, has_goals)?),
+    };
+    let stop_when_gain_below = match &file.stop_when_gain_below {
+        None => 0.0,
+        Some(gain) => early_stopping::gain(source, gain, algorithm, has_goals)?,
+    };
     Ok(StudySpec {
         name,
         space: Some(Space { parameters }),
@@ -168,6 +178,8 @@ pub fn parse(text: &str, label: &str, overrides: &Overrides) -> Result<StudySpec
         also: goals.also,
         constraints: goals.constraints,
         reference: goals.reference,
+        early_stopping,
+        stop_when_gain_below,
     })
 }
 

@@ -1,12 +1,15 @@
 //! `strop trial …`: look at trials, or add some of one's own.
 
 use clap::{Args, Subcommand};
-use proto::v1::{Parameter, Point, Trial};
+use proto::v1::{Parameter, Point, Pruning, Trial};
 
 use crate::client::Coordinator;
 use crate::exit::Failure;
 use crate::options::Options;
 use crate::{json, print, table, value, words};
+
+/// Stages in which one layer sharpens; see `EarlyStopping` in `strop/v1/study.proto`.
+const STAGES_A_LAYER: f64 = 4.0;
 
 /// People's verbs on trials.
 #[derive(Debug, Subcommand)]
@@ -131,6 +134,9 @@ pub fn described(trial: &Trial, parameters: &[Parameter]) -> String {
     if !trial.worker.is_empty() {
         pairs.push(("worker", trial.worker.clone()));
     }
+    if let Some(pruning) = &trial.pruning {
+        pairs.push(("told to end", told(pruning)));
+    }
     if !trial.failure.is_empty() {
         pairs.push(("failure", trial.failure.replace('\n', " ")));
     }
@@ -164,6 +170,25 @@ pub fn described(trial: &Trial, parameters: &[Parameter]) -> String {
         text += &format!("\n\n{title}\n{}", table::pairs(&numbers));
     }
     text
+}
+
+/// Why a trial was told to end early.
+fn told(pruning: &Pruning) -> String {
+    let Pruning { rule, metric, step, stage, value, threshold, peers } = pruning;
+    let by = match rule.as_str() {
+        "median" => "the median of",
+        _ => "the last that passes among",
+    };
+    let sharpness = match *stage {
+        0 => String::new(),
+        stage => format!(", {} layers sharp", f64::from(stage) / STAGES_A_LAYER),
+    };
+    format!(
+        "{metric} {} after epoch {step}{sharpness} is worse than {}, {by} {}",
+        table::short(*value, 4),
+        table::short(*threshold, 4),
+        words::count(*peers, "other trial")
+    )
 }
 
 #[cfg(test)]

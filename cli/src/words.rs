@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use proto::v1::constraint::Bound;
 use proto::v1::{
-    Algorithm, Constraint, Direction, StartDesign, Study, StudySpec, StudyState, Trial, TrialState,
+    Algorithm, Constraint, Direction, EndReason, StartDesign, StoppingRule, Study, StudySpec,
+    StudyState, Trial, TrialState,
 };
 
 /// The word for a study's state.
@@ -39,6 +40,37 @@ pub fn trial_state(trial: &Trial) -> &'static str {
 /// Whether a trial has reached its end state.
 pub fn is_final(trial: &Trial) -> bool {
     !matches!(trial.state(), TrialState::Unspecified | TrialState::Queued | TrialState::Running)
+}
+
+/// Why a study ended, as the end of "it ended: …"; nothing if it has not.
+pub fn end_reason(study: &Study) -> &'static str {
+    match study.ended_because() {
+        EndReason::Unspecified => "",
+        EndReason::BudgetSpent => "the budget is spent",
+        EndReason::SpaceExhausted => "every point was tried",
+        EndReason::GainBelow => "further trials would gain too little",
+        EndReason::Cancelled => "cancelled",
+    }
+}
+
+/// The same as a word for programs.
+pub fn end_reason_word(study: &Study) -> Option<&'static str> {
+    match study.ended_because() {
+        EndReason::Unspecified => None,
+        EndReason::BudgetSpent => Some("budget_spent"),
+        EndReason::SpaceExhausted => Some("space_exhausted"),
+        EndReason::GainBelow => Some("gain_below"),
+        EndReason::Cancelled => Some("cancelled"),
+    }
+}
+
+/// The word for a stopping rule, as study files spell it.
+pub fn stopping_rule(rule: StoppingRule) -> &'static str {
+    match rule {
+        StoppingRule::Unspecified => "none",
+        StoppingRule::Median => "median",
+        StoppingRule::SuccessiveHalving => "successive_halving",
+    }
 }
 
 /// The word for an algorithm, as study files spell it.

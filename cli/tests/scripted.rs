@@ -85,6 +85,35 @@ impl StudyService for Script {
         Ok(Response::new(self.front.clone()))
     }
 
+    async fn extend_study(
+        &self,
+        asked: Request<ExtendStudyRequest>,
+    ) -> Answer<ExtendStudyResponse> {
+        let asked = asked.into_inner();
+        let mut study = self.named(&asked.name)?;
+        study.spec.get_or_insert_default().max_trials = asked.max_trials;
+        study.state = ACTIVE;
+        Ok(Response::new(ExtendStudyResponse { study: Some(study) }))
+    }
+
+    async fn import_trials(
+        &self,
+        asked: Request<ImportTrialsRequest>,
+    ) -> Answer<ImportTrialsResponse> {
+        let asked = asked.into_inner();
+        assert_eq!(asked.request_id.len(), 36, "a uuid makes repeated calls harmless");
+        let imported = match asked.from {
+            Some(import_trials_request::From::Trials(sent)) => {
+                assert_eq!(sent.source, "r.csv");
+                let points = sent.trials.iter().filter_map(|trial| trial.point.clone());
+                self.enqueued.lock().unwrap().extend(points);
+                sent.trials.len() as u32
+            }
+            other => panic!("{other:?}"),
+        };
+        Ok(Response::new(ImportTrialsResponse { imported, ..Default::default() }))
+    }
+
     async fn list_trials(&self, asked: Request<ListTrialsRequest>) -> Answer<ListTrialsResponse> {
         let asked = asked.into_inner();
         let trials = self.trials.iter().filter(|trial| trial.number >= asked.from_number);
@@ -468,4 +497,46 @@ async fn a_study_of_several_objectives_says_what_its_best_is() {
     let alone = strop(&known(), &["study", "pareto", "s", "--svg", "x.svg"]).await;
     assert_eq!(alone.status.code(), Some(2), "{}", error(&alone));
     assert!(error(&alone).contains("one objective"), "{}", error(&alone));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_of_a_file_arrive_in_calls_of_bounded_size() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("r.csv");
+    let rows: String = (0..450).map(|i| format!("{},0.{i}\n", 1 + i % 9)).collect();
+    std::fs::write(&file, format!("units,value\n{rows}")).unwrap();
+    let script = known();
+    let file = file.to_str().unwrap();
+    let output = strop(&script, &["study", "import", "s", "--csv", file]).await;
+    assert_eq!(out(&output), "`s` learns from 450 more results\n", "{}", error(&output));
+    assert_eq!(script.enqueued.lock().unwrap().len(), 450);
+
+    std::fs::write(file, "units,value\n3,0.5\n10,0.5\n").unwrap();
+    let output = strop(&script, &["study", "import", "s", "--csv", file]).await;
+    assert_eq!(output.status.code(), Some(2));
+    assert!(error(&output).contains("r.csv:3: `units` cannot be `10`"), "{}", error(&output));
+    let output = strop(&script, &["study", "import", "s"]).await;
+    assert_eq!(output.status.code(), Some(2), "neither a study nor a file");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_study_is_extended_and_shows_why_it_ended_and_what_more_would_gain() {
+    let output = strop(&known(), &["study", "extend", "s", "--max-trials", "30"]).await;
+    assert_eq!(out(&output), "`s` is active, with 30 trials in all\n", "{}", error(&output));
+
+    let mut script = known();
+    let study = &mut script.studies[0];
+    study.state = COMPLETED;
+    study.ended_because = EndReason::GainBelow.into();
+    study.finished_at = Some(prost_types::Timestamp { seconds: 0, nanos: 0 });
+    study.prospect =
+        Some(Prospect { horizon: 12, trials: 20, gain: 0.000_91, regret_bound: 0.012 });
+    study.imported = 7;
+    let shown = out(&strop(&script, &["study", "show", "s"]).await);
+    assert!(
+        shown.contains("1970-01-01 00:00 UTC: further trials would gain too little"),
+        "{shown}"
+    );
+    assert!(shown.contains("imported   7 results"), "{shown}");
+    assert!(shown.contains("another 20 trainings would gain less than"), "{shown}");
 }

@@ -3,6 +3,7 @@
 
 mod artifacts;
 mod convert;
+mod import;
 mod insight;
 mod leases;
 mod studies;

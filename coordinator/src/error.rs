@@ -70,6 +70,16 @@ pub enum Error {
     /// Nothing that the study searches has made a difference.
     #[error("all {results} results of study `{name}` are equal; there is nothing to predict")]
     ResultsEqual { name: String, results: usize },
+    /// A budget cannot be less than what is planned already.
+    #[error(
+        "study `{name}` has {planned} trials already: {asked} are too few for its budget; give it at \
+         least {least}"
+    )]
+    BudgetTooSmall { name: String, asked: i32, planned: i32, least: i32 },
+
+    /// A larger budget would find nothing to spend it on.
+    #[error("every point of the space of study `{name}` has been tried; a larger budget adds none")]
+    SpaceExhausted { name: String },
 
     /// A request id was used before, for something else. Make a new one.
     #[error("request id {request_id} was used before for another request; make a new one")]
@@ -154,7 +164,9 @@ impl From<Error> for tonic::Status {
             Error::StudyEnded { .. }
             | Error::BudgetSpent { .. }
             | Error::TooFewResults { .. }
-            | Error::ResultsEqual { .. } => Self::failed_precondition(text),
+            | Error::ResultsEqual { .. }
+            | Error::BudgetTooSmall { .. }
+            | Error::SpaceExhausted { .. } => Self::failed_precondition(text),
             Error::Stopping => Self::unavailable(text),
             Error::Plan(_) => {
                 tracing::error!("{text}");

@@ -7,6 +7,8 @@ pub mod believed;
 pub mod insights;
 pub mod keeper;
 pub mod plan;
+pub mod prospects;
+pub mod pruning;
 pub mod reaper;
 
 use std::{
@@ -24,9 +26,10 @@ use crate::{
     scheduler::keeper::Keeper,
     storage::{
         leases::{self, Recorded},
+        metrics::Metric,
         studies, workers,
     },
-    trial::{Asker, FailureClass, Lease, LeaseRef, Renewed, Report, TrialState},
+    trial::{Asker, Directive, FailureClass, Lease, LeaseRef, Renewed, Report, TrialState},
 };
 
 /// How often one who waits looks for itself: what another replica did, or a back-off that is over.
@@ -178,6 +181,17 @@ impl Scheduler {
     pub async fn heartbeat(&self, fence: &LeaseRef, progress: f64) -> Result<Renewed, Error> {
         let ttl = self.inner.lease_ttl;
         leases::renew(&mut *self.connection().await?, fence, progress, ttl).await
+    }
+
+    /// Keeps metrics of a running attempt; says what its worker should do now.
+    pub async fn report(
+        &self,
+        fence: &LeaseRef,
+        batch: &[Metric],
+        progress: f64,
+        resumed: Option<i32>,
+    ) -> Result<Directive, Error> {
+        pruning::report(self.pool(), fence, batch, progress, resumed).await
     }
 
     /// Records a result; `true` if it had been recorded before.

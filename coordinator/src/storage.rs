@@ -8,10 +8,13 @@
 pub mod artifacts;
 pub mod events;
 pub mod idempotency;
+pub mod imported;
 pub mod insight;
 pub mod leases;
 pub mod metrics;
 pub mod posterior;
+pub mod prospects;
+pub mod prunings;
 pub mod studies;
 pub mod trials;
 pub mod workers;

@@ -23,6 +23,16 @@ pub const TRIALS_MAX: i32 = 100_000;
 /// Most epochs between two checkpoints: longer than any training.
 pub const CHECKPOINT_EPOCHS_MAX: u32 = 10_000;
 
+/// Other trials that a stopping rule compares with at least, unless the study says otherwise: fewer say
+/// little of a median (the peers ask for as many).
+pub const STOPPING_TRIALS_MIN: u32 = 5;
+
+/// Of so many trials one passes a rung of successive halving, unless the study says otherwise (taste).
+pub const REDUCTION: u32 = 3;
+
+/// Most results from elsewhere that a study may learn from: a plan reads them all.
+pub const IMPORTED_MAX: i64 = 10_000;
+
 /// Most trials open at once; also what "no limit" means.
 pub const PARALLEL_MAX: i32 = 10_000;
 
@@ -57,6 +67,10 @@ pub struct StudySpec {
     pub checkpoint_epochs: i32,
     /// What is wanted besides a good value.
     pub goals: Goals,
+    /// When trials are stopped early; `None`: never.
+    pub early_stopping: Option<EarlyStopping>,
+    /// The study ends when further trials would gain less, in the objective's unit; `None`: never.
+    pub gain_min: Option<f64>,
 }
 
 impl StudySpec {
@@ -66,6 +80,56 @@ impl StudySpec {
             algorithm: self.algorithm,
             start_points: self.start_points.map(i32::unsigned_abs),
             start_design: self.start_design,
+        }
+    }
+}
+
+/// When trials are stopped early; stored as JSON in `study.early_stopping`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EarlyStopping {
+    /// Which rule.
+    pub rule: StoppingRule,
+    /// What is compared, in the direction of the objective.
+    pub metric: String,
+    /// Other trials to compare with, at least.
+    pub min_trials: u32,
+    /// No trial is stopped before this step.
+    pub min_steps: u32,
+    /// η of successive halving; the median rule has no use for it.
+    pub reduction: u32,
+}
+
+impl EarlyStopping {
+    /// The rule as the tuner takes it.
+    pub fn rule(&self) -> tuner::stopping::Rule {
+        let limits =
+            tuner::stopping::Limits { trials_min: self.min_trials, steps_min: self.min_steps };
+        match self.rule {
+            StoppingRule::Median => tuner::stopping::Rule::Median(limits),
+            StoppingRule::SuccessiveHalving => {
+                let reduction = self.reduction;
+                tuner::stopping::Rule::SuccessiveHalving { reduction, limits }
+            }
+        }
+    }
+}
+
+/// A rule by which trials are stopped early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StoppingRule {
+    /// Worse than the median of the others.
+    Median,
+    /// Not among the best that reached a rung.
+    SuccessiveHalving,
+}
+
+impl StoppingRule {
+    /// The word in SQL.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            StoppingRule::Median => "median",
+            StoppingRule::SuccessiveHalving => "successive_halving",
         }
     }
 }
@@ -180,6 +244,32 @@ impl StudyState {
     }
 }
 
+/// Why a study ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndReason {
+    /// As many trials as its budget allows.
+    BudgetSpent,
+    /// Every point of its space was tried.
+    SpaceExhausted,
+    /// Further trials would have gained too little.
+    GainBelow,
+    /// A person withdrew it.
+    Cancelled,
+}
+
+impl EndReason {
+    /// The reason of a word in SQL.
+    pub fn of(word: &str) -> Option<EndReason> {
+        match word {
+            "budget_spent" => Some(EndReason::BudgetSpent),
+            "space_exhausted" => Some(EndReason::SpaceExhausted),
+            "gain_below" => Some(EndReason::GainBelow),
+            "cancelled" => Some(EndReason::Cancelled),
+            _ => None,
+        }
+    }
+}
+
 /// A study as it stands.
 #[derive(Clone, Debug)]
 pub struct Study {
@@ -197,6 +287,10 @@ pub struct Study {
     pub posterior_version: i64,
     /// Whether the planner has found no point left to try.
     pub exhausted: bool,
+    /// Whether further trials would gain too little.
+    pub converged: bool,
+    /// Why it ended.
+    pub ended_because: Option<EndReason>,
     /// When it was created.
     pub created_at: OffsetDateTime,
     /// When it reached its end state.
@@ -229,6 +323,27 @@ pub struct Overview {
     pub counts: TrialCounts,
     /// Its best trial that keeps every constraint; `None` before the first.
     pub best: Option<Trial>,
+    /// What further trials may gain, as last computed.
+    pub prospect: Option<Prospect>,
+    /// Results from elsewhere.
+    pub imported: i64,
+}
+
+/// What further trials may gain, as of some results.
+#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
+pub struct Prospect {
+    /// Observations 0 … horizon−1 were known.
+    pub horizon: i32,
+    /// Numbers of the trials that had failed.
+    pub failed: Vec<i32>,
+    /// Trials 0 … taken−1 had been planned.
+    pub taken: i32,
+    /// Further trials that were thought through.
+    pub trials: i32,
+    /// What they gain in expectation, at most; objective's unit.
+    pub gain: f64,
+    /// What any number of trials gains with a probability of 90 %, at most.
+    pub regret_bound: f64,
 }
 
 #[cfg(test)]

@@ -30,6 +30,18 @@ pub enum TrialState {
 }
 
 impl TrialState {
+    /// The word for it in SQL.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            TrialState::Queued => "queued",
+            TrialState::Running => "running",
+            TrialState::Completed => "completed",
+            TrialState::Pruned => "pruned",
+            TrialState::Failed => "failed",
+            TrialState::Cancelled => "cancelled",
+        }
+    }
+
     /// Whether a result may still come.
     pub fn is_open(self) -> bool {
         matches!(self, TrialState::Queued | TrialState::Running)
@@ -98,9 +110,16 @@ pub struct Report {
     pub value: f64,
     /// Everything else measured, by name; finite.
     pub measurements: BTreeMap<String, f64>,
+    /// Whether the training was stopped early.
+    pub is_pruned: bool,
 }
 
 impl Report {
+    /// Where the report leaves its trial.
+    pub fn state(&self) -> TrialState {
+        if self.is_pruned { TrialState::Pruned } else { TrialState::Completed }
+    }
+
     /// Tells a repeated report from a contradicting one: the bits of every number count.
     pub fn sha256(&self) -> Vec<u8> {
         let mut hash = Sha256::new();
@@ -109,6 +128,10 @@ impl Report {
             hash.update((name.len() as u64).to_be_bytes());
             hash.update(name.as_bytes());
             hash.update(value.to_bits().to_be_bytes());
+        }
+        // Added only where it says something, so that older reports keep their hash.
+        if self.is_pruned {
+            hash.update(b"pruned");
         }
         hash.finalize().to_vec()
     }
@@ -155,8 +178,51 @@ impl FailureClass {
 pub struct Renewed {
     /// How long the right lasts from now.
     pub ttl: Duration,
-    /// Whether a person has withdrawn the trial.
-    pub cancel: bool,
+    /// What the worker should do.
+    pub directive: Directive,
+}
+
+/// What a worker should do with its trial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Directive {
+    /// Go on.
+    Continue,
+    /// Give it back: a person has withdrawn it.
+    Cancel,
+    /// End it with the last value.
+    Prune,
+}
+
+impl Directive {
+    /// What the flags of a lease say. Whoever withdraws a trial wants no value of it.
+    pub fn of(cancel: bool, prune: bool) -> Directive {
+        match (cancel, prune) {
+            (true, _) => Directive::Cancel,
+            (false, true) => Directive::Prune,
+            (false, false) => Directive::Continue,
+        }
+    }
+}
+
+/// Why an attempt was told to end its trial early.
+#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
+pub struct Pruning {
+    /// The rule.
+    pub rule: String,
+    /// The metric that was compared.
+    pub metric: String,
+    /// Epoch at which it was compared.
+    pub step: i32,
+    /// Quarters of a layer that had sharpened.
+    pub stage: i32,
+    /// Steps since the stage was reached.
+    pub place: i32,
+    /// The trial's value there, in the metric's own unit.
+    pub value: f64,
+    /// What it was worse than.
+    pub threshold: f64,
+    /// Trials that it was compared with.
+    pub peers: i32,
 }
 
 /// A trial as people see it.
@@ -200,6 +266,8 @@ pub struct Trial {
     pub resumed_from_epoch: Option<i32>,
     /// Whether its result keeps every constraint; `None` without a result.
     pub feasible: Option<bool>,
+    /// Why the last attempt was told to end early.
+    pub pruning: Option<Pruning>,
 }
 
 /// What the posterior said about a point when it was chosen.
@@ -253,8 +321,12 @@ mod tests {
 
     #[test]
     fn a_report_with_one_bit_changed_hashes_differently() {
-        let report =
-            Report { value: 0.5, measurements: BTreeMap::from([("epochs".to_owned(), 3.0)]) };
+        let report = Report {
+            value: 0.5,
+            measurements: BTreeMap::from([("epochs".to_owned(), 3.0)]),
+            is_pruned: false,
+        };
+        assert_ne!(report.sha256(), Report { is_pruned: true, ..report.clone() }.sha256());
         let mut other = report.clone();
         other.measurements.insert("epochs".to_owned(), f64::from_bits(3.0_f64.to_bits() + 1));
         assert_eq!(report.sha256(), report.clone().sha256());

@@ -76,7 +76,26 @@ impl Hand {
         measured: &[(&str, f64)],
     ) -> Result<bool, Status> {
         let measurements = measured.iter().map(|&(name, x)| (name.to_owned(), x)).collect();
-        let request = CompleteRequest { r#ref: lease.r#ref.clone(), value, measurements };
+        let r#ref = lease.r#ref.clone();
+        let request = CompleteRequest { r#ref, value, measurements, pruned: false };
+        Ok(self.client.complete(request).await?.into_inner().duplicate)
+    }
+
+    /// Ends the trial early with its last value, as one that was told to does.
+    pub async fn prune(&mut self, lease: &Lease, value: f64) -> Result<bool, Status> {
+        self.prune_with(lease, value, &[]).await
+    }
+
+    /// The same with other measurements, by name.
+    pub async fn prune_with(
+        &mut self,
+        lease: &Lease,
+        value: f64,
+        measured: &[(&str, f64)],
+    ) -> Result<bool, Status> {
+        let measurements = measured.iter().map(|&(name, x)| (name.to_owned(), x)).collect();
+        let r#ref = lease.r#ref.clone();
+        let request = CompleteRequest { r#ref, value, measurements, pruned: true };
         Ok(self.client.complete(request).await?.into_inner().duplicate)
     }
 
@@ -102,23 +121,36 @@ impl Hand {
         Ok(self.client.heartbeat(request).await?.into_inner().directive)
     }
 
-    /// Reports one metric of one epoch.
+    /// Reports one metric of one epoch; answers the directive.
     pub async fn report(
         &mut self,
         lease: &Lease,
         step: u32,
         name: &str,
         value: f64,
-    ) -> Result<(), Status> {
+    ) -> Result<i32, Status> {
+        self.report_all(lease, step, &[(name, value)]).await
+    }
+
+    /// Reports all metrics of one epoch; answers the directive.
+    pub async fn report_all(
+        &mut self,
+        lease: &Lease,
+        step: u32,
+        measured: &[(&str, f64)],
+    ) -> Result<i32, Status> {
         // As a worker does: the first steps that are reported tell where it went on.
         let resumed_from_epoch = lease.checkpoint.as_ref().map_or(0, |found| found.epoch);
         let request = ReportMetricsRequest {
             r#ref: lease.r#ref.clone(),
-            metrics: vec![Metric { step, name: name.into(), value }],
+            metrics: measured
+                .iter()
+                .map(|&(name, value)| Metric { step, name: name.into(), value })
+                .collect(),
             progress: 0.5,
             resumed_from_epoch,
         };
-        self.client.report_metrics(request).await.map(drop)
+        Ok(self.client.report_metrics(request).await?.into_inner().directive)
     }
 
     /// Stores a checkpoint; whether it is the newest.

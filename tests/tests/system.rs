@@ -8,6 +8,8 @@ mod bad_input;
 mod extremes;
 #[path = "system/house.rs"]
 mod house;
+#[path = "system/imported.rs"]
+mod imported;
 #[path = "system/insight.rs"]
 mod insight;
 #[path = "system/killed.rs"]
@@ -18,6 +20,8 @@ mod many_askers;
 mod objectives;
 #[path = "system/one_trial.rs"]
 mod one_trial;
+#[path = "system/pruned.rs"]
+mod pruned;
 #[path = "system/replay.rs"]
 mod replay;
 #[path = "system/resumed.rs"]

@@ -92,7 +92,9 @@ pub mod insight;
 mod models;
 pub mod normal;
 pub mod pareto;
+mod prospect;
 mod space;
+pub mod stopping;
 mod stream;
 mod suggest;
 
@@ -101,6 +103,7 @@ pub use gp::estimator::{Gp, GpError, GpParams, GpValidParams};
 pub use gp::{FitError, Parts, PartsError, Posterior, Prediction};
 pub use history::{History, Observation};
 pub use models::Models;
+pub use prospect::{Prospect, prospect};
 pub use space::{
     Condition, Domain, INT_MAX, OPTIONS_MAX, PARAMETERS_MAX, Parameter, Point, PointError, Scale,
     Space, SpaceError, UnitPoint, Value,

@@ -23,6 +23,8 @@ pub(crate) enum Purpose {
     Search = 4,
     /// Uniform points.
     Uniform = 5,
+    /// Candidates for what further trials may gain.
+    Prospect = 8,
     /// Candidates from the density of good points.
     Parzen = 10,
     /// Parents and mutations.

@@ -14,6 +14,8 @@ mod numbers;
 mod pareto;
 #[path = "behaviour/posterior.rs"]
 mod posterior;
+#[path = "behaviour/prospect.rs"]
+mod prospect;
 #[path = "behaviour/space.rs"]
 mod space;
 #[path = "behaviour/spaces.rs"]

@@ -14,7 +14,7 @@ use crate::progress::Progress;
 ///
 /// It runs on a thread of its own, tells its [`Progress`], goes on from what its [`Checkpoints`] found
 /// and hands its states in there, and ends with [`Failure::Stopped`] soon after the [`Halt`] is
-/// raised. It may panic.
+/// raised; if it is to end early and has a value already, with that. It may panic.
 pub type Evaluate =
     dyn Fn(&v1::Lease, &Progress, &Checkpoints, &Halt) -> Result<Measured, Failure> + Send + Sync;
 
@@ -25,6 +25,8 @@ pub struct Measured {
     pub value: f64,
     /// Everything else, by name; at most 100 numbers.
     pub measurements: BTreeMap<String, f64>,
+    /// Whether the evaluation was stopped early, so that the value is its last and not its end's.
+    pub is_pruned: bool,
 }
 
 /// Why an evaluation ended without a value.
@@ -112,7 +114,7 @@ mod tests {
         let measured = |value, loss| {
             outcome(&move |_, _, _, _| {
                 let measurements = [("loss".to_owned(), loss)].into();
-                Ok(Measured { value, measurements })
+                Ok(Measured { value, measurements, is_pruned: false })
             })
         };
         assert!(matches!(measured(f64::NAN, 1.0), Err(Failure::NotANumber(_))));

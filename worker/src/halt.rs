@@ -13,6 +13,8 @@ pub enum Why {
     Lapsed,
     /// A person withdrew the trial.
     Cancelled,
+    /// Others do better at the same stage: the trial ends with its last value.
+    Pruned,
     /// This worker is going away.
     Drain,
 }
@@ -24,6 +26,7 @@ impl Why {
             Why::Lost => "lost",
             Why::Lapsed => "lapsed",
             Why::Cancelled => "cancelled",
+            Why::Pruned => "pruned",
             Why::Drain => "drain",
         }
     }

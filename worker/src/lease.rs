@@ -209,6 +209,7 @@ async fn pass_metrics_on(
 fn heed(directive: v1::Directive, halt: &Halt) {
     match directive {
         v1::Directive::Cancel => halt.set(Why::Cancelled),
+        v1::Directive::Prune => halt.set(Why::Pruned),
         v1::Directive::Continue | v1::Directive::Unspecified => {}
     }
 }

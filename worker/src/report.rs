@@ -55,9 +55,11 @@ impl Report {
                 r#ref: Some(lease),
                 value: measured.value,
                 measurements: measured.measurements.clone(),
+                pruned: measured.is_pruned,
             })),
             Err(Failure::Stopped) => match why {
-                Some(why @ (Why::Cancelled | Why::Drain)) => {
+                // Pruned before its first value: whoever takes it up is told again.
+                Some(why @ (Why::Cancelled | Why::Pruned | Why::Drain)) => {
                     let reason = why.word().to_owned();
                     Some(Report::Release(v1::ReleaseRequest { r#ref: Some(lease), reason }))
                 }
@@ -87,7 +89,7 @@ mod tests {
     }
 
     fn value() -> Result<Measured, Failure> {
-        Ok(Measured { value: 0.5, measurements: Default::default() })
+        Ok(Measured { value: 0.5, measurements: Default::default(), is_pruned: false })
     }
 
     #[test]
@@ -100,7 +102,9 @@ mod tests {
 
     #[test]
     fn a_stopped_attempt_is_given_back_only_if_it_is_ours_to_give() {
-        for (why, reason) in [(Why::Drain, "drain"), (Why::Cancelled, "cancelled")] {
+        let reasons =
+            [(Why::Drain, "drain"), (Why::Cancelled, "cancelled"), (Why::Pruned, "pruned")];
+        for (why, reason) in reasons {
             let Some(Report::Release(release)) = of(Err(Failure::Stopped), Some(why)) else {
                 panic!("no release after {why:?}");
             };

@@ -322,7 +322,8 @@ fn tell(report: &Report, answer: Option<Result<Answer, CallError>>, seconds: f64
                 soft_accuracy = measured("soft_accuracy"),
                 binary_accuracy = measured("binary_accuracy"),
                 seconds,
-                "trial recorded"
+                "{}",
+                if result.pruned { "trial recorded, stopped early" } else { "trial recorded" }
             );
         }
         (Report::Fail(failure), Some(Ok(answer))) => {

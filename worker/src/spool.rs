@@ -205,7 +205,7 @@ mod tests {
     fn result(trial_id: i64) -> v1::CompleteRequest {
         let lease = v1::LeaseRef { trial_id, attempt: 2, lease_id: "../../etc".into() };
         let measurements = [("epochs".to_owned(), 12.0), ("loss".to_owned(), 0.1 + 0.2)].into();
-        v1::CompleteRequest { r#ref: Some(lease), value: 1.0 / 3.0, measurements }
+        v1::CompleteRequest { r#ref: Some(lease), value: 1.0 / 3.0, measurements, pruned: true }
     }
 
     fn spool(folder: &Path, coordinator: &str) -> Spool {

@@ -11,6 +11,7 @@ use tracing::{info, warn};
 use whetstone::data::{DataError, Dataset};
 use whetstone::device::Device;
 use whetstone::health::LayerHealth;
+use whetstone::network::{Extent, Plan};
 use whetstone::train::{
     Checkpoint, EpochReport, Options, Outcome, State, TrainError, Trained, Watch, train,
 };
@@ -18,7 +19,7 @@ use whetstone::train::{
 use crate::checkpoints::{self, Checkpoints};
 use crate::datasets::{Datasets, Wanted};
 use crate::evaluation::{Failure, Measured};
-use crate::halt::Halt;
+use crate::halt::{Halt, Why};
 use crate::one_line::one_line;
 use crate::progress::Progress;
 
@@ -61,8 +62,16 @@ pub fn evaluate(
 
     let begun_at = Instant::now();
     let training = Training { recipe: &recipe, dataset: &dataset, seed: lease.seed, device, halt };
-    let trained = training.run(progress, checkpoints).map_err(train_failure)?;
+    let mut last = None;
+    let ended = training.run(progress, checkpoints, &mut last);
     let train_seconds = begun_at.elapsed().as_secs_f64();
+    let trained = match (ended, last) {
+        (Err(TrainError::Stopped), Some(last)) if halt.why() == Some(Why::Pruned) => {
+            let measured = measured(&unfinished(&last, &recipe, &dataset), metric, train_seconds);
+            return Ok(Measured { is_pruned: true, ..measured });
+        }
+        (ended, _) => ended.map_err(train_failure)?,
+    };
     if let Some(reason) = &trained.outcome.collapsed {
         info!(reason, "the training came to nothing and ends early, with the value that it has");
     }
@@ -91,11 +100,18 @@ struct Training<'a> {
 impl Training<'_> {
     /// Goes on from what an earlier attempt left, or begins afresh if that is of no use. The result
     /// is the same, only later.
-    fn run(&self, progress: &Progress, checkpoints: &Checkpoints) -> Result<Trained, TrainError> {
+    ///
+    /// `last` is the newest epoch's report, if there is one.
+    fn run(
+        &self,
+        progress: &Progress,
+        checkpoints: &Checkpoints,
+        last: &mut Option<EpochReport>,
+    ) -> Result<Trained, TrainError> {
         if let Some(found) = checkpoints.found() {
-            let resumed = Checkpoint::from_bytes(&found.bytes)
-                .map_err(TrainError::from)
-                .and_then(|checkpoint| self.run_from(Some(&checkpoint), progress, checkpoints));
+            let resumed = Checkpoint::from_bytes(&found.bytes).map_err(TrainError::from).and_then(
+                |checkpoint| self.run_from(Some(&checkpoint), progress, checkpoints, last),
+            );
             match resumed {
                 Err(error @ TrainError::Checkpoint(_)) => {
                     let error = one_line(&error);
@@ -108,7 +124,7 @@ impl Training<'_> {
                 ended => return ended,
             }
         }
-        self.run_from(None, progress, checkpoints)
+        self.run_from(None, progress, checkpoints, last)
     }
 
     fn run_from(
@@ -116,12 +132,13 @@ impl Training<'_> {
         from: Option<&Checkpoint>,
         progress: &Progress,
         checkpoints: &Checkpoints,
+        last: &mut Option<EpochReport>,
     ) -> Result<Trained, TrainError> {
         let Training { recipe, dataset, seed, device, halt } = *self;
         let epochs = from.map_or(0, Checkpoint::epoch);
         progress.resume(epochs, f64::from(epochs) / f64::from(recipe.epochs_planned().max(1)));
         let options = Options { from, device: Some(device), ..Options::default() };
-        let mut watch = Epochs { progress, checkpoints };
+        let mut watch = Epochs { progress, checkpoints, last };
         train(recipe, dataset, seed, options, &mut watch, halt.stop())
     }
 }
@@ -130,10 +147,12 @@ impl Training<'_> {
 struct Epochs<'a> {
     progress: &'a Progress,
     checkpoints: &'a Checkpoints,
+    last: &'a mut Option<EpochReport>,
 }
 
 impl Watch for Epochs<'_> {
     fn epoch(&mut self, report: &EpochReport, state: &State<'_>) {
+        *self.last = Some(report.clone());
         tell_epoch(report, self.progress);
         if !self.checkpoints.are_wanted() {
             return;
@@ -262,7 +281,23 @@ fn measured(outcome: &Outcome, metric: Metric, train_seconds: f64) -> Measured {
         ("multiply_adds", outcome.multiply_adds as f64),
     ];
     let measurements = measurements.map(|(name, x)| (name.to_owned(), x)).into();
-    Measured { value, measurements }
+    Measured { value, measurements, is_pruned: false }
+}
+
+/// What a training that was told to end early had come to with its last whole epoch.
+fn unfinished(last: &EpochReport, recipe: &Recipe, data: &Dataset) -> Outcome {
+    let image = Extent { height: data.height, width: data.width, channels: data.channels };
+    let plan = Plan::new(recipe, image, data.classes).expect("a plan, because it was trained");
+    Outcome {
+        soft_accuracy: last.soft_accuracy,
+        binary_accuracy: last.binary_accuracy,
+        test: None,
+        sharpening_finished: last.sharpness.iter().all(|sharpness| *sharpness == 1.0),
+        collapsed: None,
+        epochs: last.epoch + 1,
+        parameters: plan.parameters(),
+        multiply_adds: plan.multiply_adds(),
+    }
 }
 
 #[cfg(test)]

@@ -282,3 +282,37 @@ fn a_data_set_is_read_once_and_shared() {
     let parts = (held.train.len(), held.validation.as_ref().map(|part| part.len()));
     assert_eq!(parts, (44, Some(20)));
 }
+
+#[tokio::test]
+async fn a_training_that_is_told_to_end_early_reports_its_last_whole_epoch() {
+    let trial = lease(whetstone("digits", "soft_accuracy", small()), Values::new());
+    let (progress, halt) = (std::sync::Arc::new(Progress::new()), Halt::new());
+    let training = std::thread::spawn({
+        let (progress, halt) = (progress.clone(), halt.clone());
+        move || {
+            let none = Checkpoints::new(0, None);
+            evaluate(&trial, &Datasets::new(None), &Device::Cpu, &progress, &none, &halt)
+        }
+    });
+    let mut told = Vec::new();
+    while told.iter().map(|metric: &v1::Metric| metric.step).max() < Some(1) {
+        let batch = progress.metrics().take().await;
+        progress.metrics().delivered(batch.len());
+        told.extend(batch);
+    }
+    halt.set(worker::halt::Why::Pruned);
+    let measured = training.join().unwrap().unwrap();
+    assert!(measured.is_pruned);
+    while told.iter().filter(|metric| metric.name == "soft_accuracy").count()
+        < measured.measurements["epochs"] as usize
+    {
+        let batch = progress.metrics().take().await;
+        progress.metrics().delivered(batch.len());
+        told.extend(batch);
+    }
+    let last = told.iter().rfind(|metric| metric.name == "soft_accuracy").unwrap();
+    assert_eq!(measured.value, last.value);
+    assert_eq!(measured.measurements["epochs"], f64::from(last.step + 1));
+    assert!(measured.measurements["epochs"] < 12.0, "the training would have had twelve");
+    assert_eq!(measured.measurements["sharpening_finished"], 0.0);
+}

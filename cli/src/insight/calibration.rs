@@ -67,8 +67,7 @@ fn pairs(calibration: &Calibration) -> Vec<(&'static str, String)> {
     let raised = calibration.left_out.iter().filter(|one| one.is_raised).count();
     if raised > 0 {
         let results = words::count(raised as u32, "result");
-        let text =
-            "far worse than the others: learned and judged at the edge of the usual (*)";
+        let text = "far worse than the others: learned and judged at the edge of the usual (*)";
         pairs.push(("tail", format!("{results} {text}")));
     }
     if let Some(folds) = &calibration.cross_validation {

@@ -20,6 +20,8 @@ pub struct FileTable {
     pub start_points: Option<Spanned<u32>>,
     pub start_design: Option<Spanned<String>>,
     pub direction: Option<Spanned<String>>,
+    pub stop_when_gain_below: Option<Spanned<f64>>,
+    pub early_stopping: Option<Spanned<EarlyStoppingTable>>,
     pub objective: Spanned<ObjectiveTable>,
     #[serde(default)]
     pub constraint: Vec<Spanned<ConstraintTable>>,
@@ -62,6 +64,17 @@ pub struct ConstraintTable {
     pub measurement: Spanned<String>,
     pub at_most: Option<Spanned<f64>>,
     pub at_least: Option<Spanned<f64>>,
+}
+
+/// `[early_stopping]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EarlyStoppingTable {
+    pub rule: Spanned<String>,
+    pub metric: Option<Spanned<String>>,
+    pub min_trials: Option<Spanned<u32>>,
+    pub min_steps: Option<Spanned<u32>>,
+    pub reduction: Option<Spanned<u32>>,
 }
 
 /// `[[parameter]]`: a name and exactly one domain.

@@ -142,6 +142,24 @@ fn validation_images_and_checkpoints_are_read_and_absent_mean_none() {
 }
 
 #[test]
+fn rules_for_the_end_are_read_and_absent_mean_none() {
+    let plain = spec(GOOD);
+    assert_eq!((plain.early_stopping, plain.stop_when_gain_below), (None, 0.0));
+    let rules = "stop_when_gain_below = 1e-3\n[early_stopping]\nrule = \"successive_halving\"\n\
+                 metric = \"soft_accuracy\"\nmin_trials = 4\nmin_steps = 2\nreduction = 4\n[objective]";
+    let spec = spec(&GOOD.replacen("[objective]", rules, 1));
+    assert_eq!(spec.stop_when_gain_below, 1e-3);
+    let by = spec.early_stopping.unwrap();
+    assert_eq!(by.rule(), proto::v1::StoppingRule::SuccessiveHalving);
+    assert_eq!((by.metric.as_str(), by.min_trials, by.min_steps), ("soft_accuracy", 4, 2));
+    assert_eq!(by.reduction, 4);
+
+    let external = "name = \"s\"\nmax_trials = 3\n[early_stopping]\nrule = \"median\"\n\
+                    [objective]\nkind = \"external\"\n[[parameter]]\nname = \"a\"\nint = [1, 9]\n";
+    assert!(error(external).starts_with("s.toml:3: `metric` is missing"), "{}", error(external));
+}
+
+#[test]
 fn the_papers_studies_measure_on_the_test_images_and_others_do_not() {
     for (name, _) in STUDIES {
         let Some(Kind::Whetstone(objective)) = preset(name).objective.unwrap().kind else {
@@ -233,6 +251,37 @@ fn every_bad_value_gets_one_line_that_says_what_would_be_right() {
             "`start_design` = \"lhs\" is unknown: it must be one of \"latin_hypercube\", \"sobol\" or \"random\"",
         ),
         ("max_trials = 3", "max_trials = 3\ndirection = \"up\"", "\"maximize\" or \"minimize\""),
+        (
+            "[objective]",
+            "[early_stopping]\nrule = \"mean\"\n[objective]",
+            "s.toml:4: `rule` = \"mean\" is unknown: it must be one of \"median\"",
+        ),
+        (
+            "[objective]",
+            "[early_stopping]\nrule = \"median\"\nmetric = \"loss\"\n[objective]",
+            "s.toml:5: `metric` = \"loss\" is unknown",
+        ),
+        (
+            "[objective]",
+            "[early_stopping]\nrule = \"median\"\nreduction = 3\n[objective]",
+            "s.toml:5: `reduction` belongs to the rule \"successive_halving\"",
+        ),
+        (
+            "[objective]",
+            "[early_stopping]\nrule = \"median\"\n[[constraint]]\nmeasurement = \"parameters\"\n\
+             at_most = 9\n[objective]",
+            "s.toml:3: `early_stopping` does not go with further objectives",
+        ),
+        (
+            "max_trials = 3",
+            "max_trials = 3\nstop_when_gain_below = 0.0",
+            "s.toml:3: `stop_when_gain_below` = 0 must be above 0",
+        ),
+        (
+            "max_trials = 3",
+            "max_trials = 3\nstop_when_gain_below = 0.1\nalgorithm = \"random\"",
+            "needs the algorithm \"gaussian_process\"",
+        ),
     ];
     for (old, new, expected) in cases {
         let text = error_with(old, new);

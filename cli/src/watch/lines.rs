@@ -29,7 +29,11 @@ impl View for Lines {
         if !self.state.is_empty() && self.state != state {
             let best = picture.best();
             let comma = if best.is_empty() { "" } else { ", " };
-            print::lines(&format!("`{}` is {state}{comma}{best}", picture.name()));
+            let why = match words::end_reason(picture.study()) {
+                "" | "cancelled" => String::new(),
+                why => format!(": {why}"),
+            };
+            print::lines(&format!("`{}` is {state}{why}{comma}{best}", picture.name()));
         }
         self.state = state;
     }

@@ -15,10 +15,11 @@ pub use artifact::{announced, sha256};
 pub use front::front_to_wire;
 pub use insight::{calibration_to_wire, dependence_to_wire, importance_to_wire, place};
 pub use lease::{
-    asker, failure_class, fence, granted, metrics, progress, report, resumed, span, wait,
+    asker, directive_to_wire, failure_class, fence, granted, imported, metrics, progress, report,
+    resumed, span, wait,
 };
-pub use space::point;
-pub use study::{overview_to_wire, spec, trial_to_wire};
+pub use space::{point, source};
+pub use study::{budget, overview_to_wire, spec, trial_to_wire};
 
 use crate::Error;
 

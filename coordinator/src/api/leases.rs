@@ -6,11 +6,7 @@ use proto::v1::{self as wire, worker_service_server::WorkerService};
 use tonic::{Request, Response, Status};
 
 use super::{convert, detached};
-use crate::{
-    error::Doing as _,
-    scheduler::{Answer, Scheduler},
-    storage::{leases, metrics},
-};
+use crate::scheduler::{Answer, Scheduler};
 
 /// What a worker waits before it asks again once every study has ended: it is told so at once, and
 /// not held, because it may want to go.
@@ -64,7 +60,7 @@ impl WorkerService for Leases {
         let renewed = self.scheduler.heartbeat(&fence, progress).await?;
         Ok(Response::new(wire::HeartbeatResponse {
             ttl: Some(convert::span(renewed.ttl)),
-            directive: directive(renewed.cancel),
+            directive: convert::directive_to_wire(renewed.directive),
         }))
     }
 
@@ -77,17 +73,12 @@ impl WorkerService for Leases {
         let fence = convert::fence(request.r#ref)?;
         let progress = convert::progress(request.progress);
         let batch = convert::metrics(request.metrics)?;
-        let pool = self.scheduler.pool().clone();
-        let cancel = detached(async move {
-            let mut connection = pool.acquire().await.doing("reach the database")?;
-            let cancel = metrics::insert(&mut connection, &fence, &batch, progress).await?;
-            if let Some(epoch) = resumed {
-                leases::note_resumed(&mut connection, &fence, epoch).await?;
-            }
-            Ok(cancel)
-        })
-        .await?;
-        Ok(Response::new(wire::ReportMetricsResponse { directive: directive(cancel) }))
+        let scheduler = self.scheduler.clone();
+        let directive =
+            detached(async move { scheduler.report(&fence, &batch, progress, resumed).await })
+                .await?;
+        let directive = convert::directive_to_wire(directive);
+        Ok(Response::new(wire::ReportMetricsResponse { directive }))
     }
 
     async fn complete(
@@ -126,10 +117,6 @@ impl WorkerService for Leases {
         detached::<()>(async move { scheduler.release(&fence, &reason).await }).await?;
         Ok(Response::new(wire::ReleaseResponse {}))
     }
-}
-
-fn directive(cancel: bool) -> i32 {
-    if cancel { wire::Directive::Cancel.into() } else { wire::Directive::Continue.into() }
 }
 
 /// What Postgres can store of a text for people: no NUL, at most [`DETAIL_BYTES_MAX`] bytes.

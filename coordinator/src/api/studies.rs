@@ -10,7 +10,7 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use super::{
-    convert, detached,
+    convert, detached, import,
     insight::Insights,
     watch::{self, Changes},
 };
@@ -19,13 +19,13 @@ use crate::{
     error::Doing as _,
     front::Front,
     scheduler::Scheduler,
-    storage::{self, events, idempotency, leases, studies, trials},
+    storage::{self, events, idempotency, imported, leases, prospects, studies, trials},
     study::{Overview, Study, StudySpec, StudyState},
     trial::{NewPoint, Trial},
 };
 
 /// Most points enqueued by one call, and most trials on a page.
-const TRIALS_AT_ONCE_MAX: u32 = 1_000;
+pub(super) const TRIALS_AT_ONCE_MAX: u32 = 1_000;
 
 /// Leases that a trial told to stop may still run for, as a multiple of the lease.
 const CANCEL_GRACE: u32 = 2;
@@ -120,6 +120,28 @@ impl StudyService for Studies {
         Ok(Response::new(convert::front_to_wire(&front, &trials)))
     }
 
+    async fn extend_study(
+        &self,
+        request: Request<wire::ExtendStudyRequest>,
+    ) -> Result<Response<wire::ExtendStudyResponse>, Status> {
+        let request = request.into_inner();
+        let max_trials = convert::budget(request.max_trials)?;
+        let scheduler = self.scheduler.clone();
+        let study =
+            detached(async move { extend(&scheduler, &request.name, max_trials).await }).await?;
+        Ok(Response::new(wire::ExtendStudyResponse { study: Some(study) }))
+    }
+
+    async fn import_trials(
+        &self,
+        request: Request<wire::ImportTrialsRequest>,
+    ) -> Result<Response<wire::ImportTrialsResponse>, Status> {
+        let scheduler = self.scheduler.clone();
+        let request = request.into_inner();
+        let response = detached(async move { import::import(&scheduler, request).await }).await?;
+        Ok(Response::new(response))
+    }
+
     async fn list_trials(
         &self,
         request: Request<wire::ListTrialsRequest>,
@@ -197,7 +219,9 @@ impl StudyService for Studies {
 pub(super) async fn overview(db: &mut PgConnection, study: Study) -> Result<Overview, Error> {
     let counts = trials::counts(db, study.study_id).await?;
     let best = trials::best(db, &study).await?;
-    Ok(Overview { study, counts, best })
+    let prospect = prospects::last(db, study.study_id).await?;
+    let imported = imported::count(db, study.study_id).await?;
+    Ok(Overview { study, counts, best, prospect, imported })
 }
 
 /// A study's front and the trials on it. Nothing is held while it is computed: results are never
@@ -298,7 +322,7 @@ fn no_room(study: &Study, asked: usize) -> Error {
 }
 
 /// A person's point in both coordinate systems; absent active parameters take their default.
-fn new_point(study: &Study, mut point: tuner::Point) -> Result<NewPoint, Error> {
+pub(super) fn new_point(study: &Study, mut point: tuner::Point) -> Result<NewPoint, Error> {
     let space = &study.spec.space;
     for parameter in space.parameters() {
         if let Some(default) = &parameter.default {
@@ -343,14 +367,53 @@ async fn steer(scheduler: &Scheduler, name: &str, to: StudyState) -> Result<wire
     Ok(convert::overview_to_wire(&overview))
 }
 
+/// Gives a study another budget and answers how it stands then.
+async fn extend(scheduler: &Scheduler, name: &str, max_trials: i32) -> Result<wire::Study, Error> {
+    let mut tx = storage::begin(scheduler.pool(), "extend a study").await?;
+    let study = studies::by_name(&mut tx, name).await?;
+    let study_id = study.study_id;
+    if !studies::extend(&mut tx, study_id, max_trials).await? {
+        return Err(not_extended(&study, max_trials));
+    }
+    let detail = serde_json::json!({ "from": study.spec.max_trials, "to": max_trials });
+    events::note(&mut tx, study_id, None, "extend", detail).await?;
+    // A budget cut down to what is planned may be spent already.
+    studies::close_if_done(&mut tx, study_id).await?;
+    let study = studies::by_name(&mut tx, name).await?;
+    let overview = overview(&mut tx, study).await?;
+    tx.commit().await.doing("extend a study")?;
+    tracing::info!(study = name, max_trials, "study extended");
+    scheduler.changed(study_id);
+    Ok(convert::overview_to_wire(&overview))
+}
+
+/// Why a study could not be given a budget. As it stood a moment before: it may have changed since.
+fn not_extended(study: &Study, max_trials: i32) -> Error {
+    let name = study.spec.name.clone();
+    match study.state {
+        StudyState::Cancelled => {
+            Error::StudyEnded { name, state: study.state.as_str(), verb: "extended" }
+        }
+        StudyState::Completed if study.exhausted && max_trials > study.next_number => {
+            Error::SpaceExhausted { name }
+        }
+        _ => {
+            let planned = study.next_number;
+            let has_ended = study.state == StudyState::Completed;
+            let least = planned + i32::from(has_ended);
+            Error::BudgetTooSmall { name, asked: max_trials, planned, least }
+        }
+    }
+}
+
 /// A call that may be repeated: nothing to it unless it carries a request id.
-struct Once {
+pub(super) struct Once {
     request_id: Option<Uuid>,
     sha256: Vec<u8>,
 }
 
 impl Once {
-    fn of(request_id: &str, request: &impl Message) -> Result<Self, Error> {
+    pub(super) fn of(request_id: &str, request: &impl Message) -> Result<Self, Error> {
         let request_id = match request_id {
             "" => None,
             text => Some(Uuid::parse_str(text).map_err(|_| {
@@ -360,14 +423,14 @@ impl Once {
         Ok(Self { request_id, sha256: Sha256::digest(request.encode_to_vec()).to_vec() })
     }
 
-    async fn answered(&self, db: &mut PgConnection) -> Result<Option<Vec<u8>>, Error> {
+    pub(super) async fn answered(&self, db: &mut PgConnection) -> Result<Option<Vec<u8>>, Error> {
         match self.request_id {
             Some(request_id) => idempotency::answered(db, request_id, &self.sha256).await,
             None => Ok(None),
         }
     }
 
-    async fn keep(&self, db: &mut PgConnection, response: &[u8]) -> Result<(), Error> {
+    pub(super) async fn keep(&self, db: &mut PgConnection, response: &[u8]) -> Result<(), Error> {
         match self.request_id {
             Some(request_id) => idempotency::keep(db, request_id, &self.sha256, response).await,
             None => Ok(()),

@@ -7,6 +7,7 @@ use tuner::{
     insight::{self, CalibrationError, Dependence, Importance, RESULTS_MIN},
 };
 
+use super::plan;
 use crate::{
     error::Error,
     insight::{Calibration, Insight},
@@ -29,8 +30,8 @@ pub struct Believed {
     direction: Direction,
     seed: u64,
     horizon: i32,
-    /// Trial numbers of `observed`.
-    numbers: Vec<i32>,
+    /// Trial numbers of `observed`; `None` of a result from elsewhere.
+    numbers: Vec<Option<i32>>,
     /// Oriented, so that larger is better.
     observed: Vec<Observation>,
     failed: usize,
@@ -92,7 +93,7 @@ impl Believed {
     fn new(
         snapshot: &Snapshot,
         horizon: i32,
-        numbers: Vec<i32>,
+        numbers: Vec<Option<i32>>,
         observed: Vec<Observation>,
         failed: usize,
         posterior: Posterior,
@@ -144,7 +145,11 @@ impl Believed {
         };
         let mut judged =
             insight::calibration(&self.posterior, &self.observed, self.failed).map_err(refused)?;
-        let numbers = judged.left_out.iter().map(|one| self.numbers[one.result]).collect();
+        // What comes from elsewhere counts in the whole, and has no trial to be shown with.
+        let of_trials = judged.left_out.into_iter();
+        let of_trials = of_trials.filter_map(|one| Some((self.numbers[one.result]?, one)));
+        let (numbers, left_out) = of_trials.unzip();
+        judged.left_out = left_out;
         if self.direction == Direction::Minimize {
             judged.z_mean = -judged.z_mean;
             for one in &mut judged.left_out {
@@ -192,18 +197,11 @@ impl Believed {
     }
 }
 
-/// The first `horizon` results in the order of recording, larger being better, with the numbers of
+/// The first `horizon` results in the order of recording, as they were learned, with the numbers of
 /// their trials.
-fn observed(snapshot: &Snapshot, horizon: i32) -> (Vec<i32>, Vec<Observation>) {
-    let direction = snapshot.study.spec.direction;
-    let known = snapshot.tried.iter().filter_map(|trial| {
-        let (seq, value) = trial.obs_seq.zip(trial.value)?;
-        let value = direction.orient(value);
-        (seq < horizon).then(|| (seq, trial.number, Observation { point: trial.point(), value }))
-    });
-    let mut known: Vec<(i32, i32, Observation)> = known.collect();
-    known.sort_by_key(|(seq, _, _)| *seq);
-    known.into_iter().map(|(_, number, observation)| (number, observation)).unzip()
+fn observed(snapshot: &Snapshot, horizon: i32) -> (Vec<Option<i32>>, Vec<Observation>) {
+    let results = plan::results(snapshot, horizon).into_iter();
+    results.map(|result| (result.number, result.observation)).unzip()
 }
 
 fn failed_points(snapshot: &Snapshot, is_failed: impl Fn(&Tried) -> bool) -> Vec<UnitPoint> {

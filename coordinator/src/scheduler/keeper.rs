@@ -9,7 +9,10 @@ use sqlx::PgPool;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::plan::{self, Fit};
+use super::{
+    plan::{self, Fit},
+    prospects::Ahead,
+};
 use crate::{
     error::{Doing as _, Error},
     storage::posterior::{self, Snapshot},
@@ -49,7 +52,8 @@ impl Keeper {
         tasks: &TaskTracker,
     ) -> Self {
         let (inbox, messages) = mpsc::channel(INBOX);
-        let task = Task { pool, study_id, fit: None };
+        let ahead = Ahead::new(pool.clone(), study_id, stop, tasks);
+        let task = Task { pool, study_id, fit: None, ahead };
         tasks.spawn(stop.clone().run_until_cancelled_owned(task.run(messages)));
         Self { inbox }
     }
@@ -80,12 +84,21 @@ struct Task {
     study_id: i64,
     /// The last fit, a warm copy of what the same observations would give again.
     fit: Option<Fit>,
+    /// What further trials may gain.
+    ahead: Ahead,
 }
 
 impl Task {
     async fn run(mut self, mut messages: mpsc::Receiver<Message>) {
         loop {
-            let first = match tokio::time::timeout(LINGER, messages.recv()).await {
+            let waited = tokio::select! {
+                waited = tokio::time::timeout(LINGER, messages.recv()) => waited,
+                () = self.ahead.finished() => {
+                    self.ahead.look(self.fit.as_ref());
+                    continue;
+                }
+            };
+            let first = match waited {
                 Ok(Some(first)) => first,
                 Ok(None) => return,
                 Err(_) => {
@@ -113,6 +126,7 @@ impl Task {
                         "posterior not refreshed"
                     );
                 }
+                self.ahead.look(self.fit.as_ref());
                 continue;
             }
             let mut outcome = self.serve(askers.len()).await;
@@ -120,6 +134,7 @@ impl Task {
                 // One who has gone left its trial in the queue, for the next.
                 let _ = asker.send(std::mem::replace(&mut outcome, Ok(())));
             }
+            self.ahead.look(self.fit.as_ref());
         }
     }
 

@@ -7,7 +7,9 @@
 use std::collections::BTreeMap;
 
 use serde_json::json;
-use tuner::{Algorithm, History, Models, Observation, Options, Space, UnitPoint, gp::Posterior};
+use tuner::{
+    Algorithm, History, Models, Observation, Options, Space, UnitPoint, gp::Posterior, stopping,
+};
 
 use crate::{
     storage::{
@@ -23,10 +25,11 @@ use crate::{
 const FIT_FROM: u32 = 3;
 
 /// The models of all that counts, and what they were fitted to.
+#[derive(Clone)]
 pub struct Fit {
-    horizon: i32,
-    failed: Vec<i32>,
-    models: Models,
+    pub(super) horizon: i32,
+    pub(super) failed: Vec<i32>,
+    pub(super) models: Models,
 }
 
 impl Fit {
@@ -48,8 +51,8 @@ pub struct Plan {
 
 /// How many trials may be planned now: what the budget and `max_parallel` leave.
 pub fn room(snapshot: &Snapshot) -> usize {
-    let Study { spec, state, next_number, exhausted, .. } = &snapshot.study;
-    if *state != StudyState::Active || *exhausted {
+    let Study { spec, state, next_number, exhausted, converged, .. } = &snapshot.study;
+    if *state != StudyState::Active || *exhausted || *converged {
         return 0;
     }
     let open = snapshot.tried.iter().filter(|trial| trial.state.is_open()).count();
@@ -64,7 +67,7 @@ pub fn make(snapshot: &Snapshot, warm: Option<Fit>, count: usize) -> (Plan, Opti
     let spec = &snapshot.study.spec;
     let Known { mut history, mut pending, failed } = known(snapshot);
     let horizon = snapshot.study.next_obs;
-    let options = spec.options();
+    let options = options(snapshot);
     let goals = spec.goals.for_tuner(spec.direction);
     let fit = fit(spec, &options, &history, horizon, &failed, warm);
     let models = fit.as_ref().map(|fit| &fit.models);
@@ -112,6 +115,21 @@ pub fn make(snapshot: &Snapshot, warm: Option<Fit>, count: usize) -> (Plan, Opti
     (Plan { points, fitted, exhausted }, fit)
 }
 
+/// What the study asks for. Results from elsewhere are a start already: with each of them, one
+/// space-filling point fewer is needed.
+fn options(snapshot: &Snapshot) -> Options {
+    let Study { spec, next_obs, .. } = &snapshot.study;
+    let options = spec.options();
+    match snapshot.imported.iter().filter(|imported| imported.obs_seq < *next_obs).count() {
+        0 => options,
+        imported => {
+            let start = options.start_points(&spec.space);
+            let left = start.saturating_sub(u32::try_from(imported).unwrap_or(u32::MAX));
+            Options { start_points: Some(left), ..options }
+        }
+    }
+}
+
 struct Known {
     history: History,
     pending: Vec<i32>,
@@ -120,40 +138,90 @@ struct Known {
 
 /// What the tuner is told. Results in the order they were recorded; the rest by number.
 fn known(snapshot: &Snapshot) -> Known {
-    let StudySpec { direction, goals, .. } = &snapshot.study.spec;
-    let mut observed: Vec<(i32, Observation, Vec<f64>)> = Vec::new();
+    let results = results(snapshot, snapshot.study.next_obs);
     let mut history = History::default();
+    for result in results {
+        history.observed.push(result.observation);
+        history.further.push(result.further);
+    }
     let (mut pending, mut failed) = (Vec::new(), Vec::new());
-    let nothing = BTreeMap::new();
     for trial in &snapshot.tried {
         let point: UnitPoint = trial.point();
-        match (trial.obs_seq, trial.value) {
-            (Some(seq), Some(value)) => {
-                let measurements = trial.measurements.as_ref();
-                let measurements = measurements.map_or(&nothing, |measurements| &measurements.0);
-                let judged = goals.judge(*direction, value, measurements);
-                let further = judged.expect("a report that lacks something is refused").further();
-                let value = direction.orient(value);
-                observed.push((seq, Observation { point: point.clone(), value }, further));
-            }
-            _ if trial.state.is_open() => {
-                pending.push(trial.number);
-                history.pending.push(point.clone());
-            }
-            _ if trial.state == TrialState::Failed => {
-                failed.push(trial.number);
-                history.failed.push(point.clone());
-            }
-            _ => {}
+        if trial.state.is_open() {
+            pending.push(trial.number);
+            history.pending.push(point.clone());
+        } else if trial.state == TrialState::Failed {
+            failed.push(trial.number);
+            history.failed.push(point.clone());
         }
         history.taken.push(point);
     }
-    observed.sort_by_key(|(seq, ..)| *seq);
-    for (_, observation, further) in observed {
-        history.observed.push(observation);
-        history.further.push(further);
-    }
     Known { history, pending, failed }
+}
+
+/// A result as the posterior learns it.
+#[derive(Clone, Debug)]
+pub struct Learned {
+    /// The trial's number; `None` if it comes from elsewhere.
+    pub number: Option<i32>,
+    /// Where, and what it counts as: larger is better. A pruned trial's counts at what
+    /// [`stopping::worth`] says.
+    pub observation: Observation,
+    /// What else counts of it, as [`History::further`].
+    pub further: Vec<f64>,
+}
+
+/// The first `horizon` results, of trials and from elsewhere, in the order they were recorded.
+pub fn results(snapshot: &Snapshot, horizon: i32) -> Vec<Learned> {
+    /// A result where it was recorded.
+    struct Recorded<'a> {
+        obs_seq: i32,
+        number: Option<i32>,
+        unit_point: &'a [f64],
+        value: f64,
+        measurements: Option<&'a BTreeMap<String, f64>>,
+        is_pruned: bool,
+    }
+    let StudySpec { direction, goals, .. } = &snapshot.study.spec;
+    let of_trials = snapshot.tried.iter().filter_map(|trial| {
+        Some(Recorded {
+            obs_seq: trial.obs_seq?,
+            number: Some(trial.number),
+            unit_point: &trial.unit_point,
+            value: trial.value?,
+            measurements: trial.measurements.as_ref().map(|json| &json.0),
+            is_pruned: trial.state == TrialState::Pruned,
+        })
+    });
+    let imported = snapshot.imported.iter().map(|one| Recorded {
+        obs_seq: one.obs_seq,
+        number: None,
+        unit_point: &one.unit_point,
+        value: one.value,
+        measurements: Some(&one.measurements.0),
+        is_pruned: false,
+    });
+    let mut recorded: Vec<Recorded<'_>> =
+        of_trials.chain(imported).filter(|result| result.obs_seq < horizon).collect();
+    recorded.sort_by_key(|result| result.obs_seq);
+    let results: Vec<stopping::Result> = recorded
+        .iter()
+        .map(|result| stopping::Result {
+            value: direction.orient(result.value),
+            is_pruned: result.is_pruned,
+        })
+        .collect();
+    let nothing = BTreeMap::new();
+    let learned = recorded.into_iter().zip(stopping::worth(&results)).map(|(result, value)| {
+        let measurements = result.measurements.unwrap_or(&nothing);
+        let judged = goals.judge(*direction, result.value, measurements);
+        Learned {
+            number: result.number,
+            observation: Observation { point: UnitPoint(result.unit_point.to_vec()), value },
+            further: judged.expect("a report that lacks something is refused").further(),
+        }
+    });
+    learned.collect()
 }
 
 /// The models of these observations: the warm ones if they are of just these, else fresh ones, with

@@ -25,7 +25,7 @@ use crate::{
     artifact::Checkpoint,
     error::{Doing as _, Error},
     study::Objective,
-    trial::{Asker, Lease, LeaseRef, Renewed, trial_seed},
+    trial::{Asker, Directive, Lease, LeaseRef, Renewed, trial_seed},
 };
 
 /// A granted lease as the database tells it.
@@ -201,13 +201,13 @@ pub async fn renew(
     progress: f64,
     lease_ttl: Duration,
 ) -> Result<Renewed, Error> {
-    let renewed: Option<(f64, bool)> = sqlx::query_as(
+    let renewed: Option<(f64, bool, bool)> = sqlx::query_as(
         "-- leases::renew
         update lease
            set expires_at = least(clock_timestamp() + make_interval(secs => $5), deadline_at),
                progress = $4
          where trial_id = $1 and attempt = $2 and lease_id = $3
-        returning extract(epoch from expires_at - clock_timestamp())::float8, cancel",
+        returning extract(epoch from expires_at - clock_timestamp())::float8, cancel, prune",
     )
     .bind(fence.trial_id)
     .bind(fence.attempt)
@@ -218,7 +218,9 @@ pub async fn renew(
     .await
     .doing("renew a lease")?;
     match renewed {
-        Some((seconds, cancel)) => Ok(Renewed { ttl: ttl(seconds), cancel }),
+        Some((seconds, cancel, prune)) => {
+            Ok(Renewed { ttl: ttl(seconds), directive: Directive::of(cancel, prune) })
+        }
         None => Err(lost(fence)),
     }
 }

@@ -1,10 +1,11 @@
 //! Numbers measured in the course of an attempt.
 
-use sqlx::PgConnection;
+use sqlx::{PgConnection, types::Json};
 
 use crate::{
     error::{Doing as _, Error},
-    trial::LeaseRef,
+    study::{Direction, EarlyStopping},
+    trial::{Directive, LeaseRef},
 };
 
 /// One number of one epoch.
@@ -18,8 +19,29 @@ pub struct Metric {
     pub value: f64,
 }
 
-/// Adds metrics of a running attempt, and its progress; metrics already there stay as they are. Says
-/// whether a person has withdrawn the trial.
+/// What stands once metrics are in.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// The study that the attempt belongs to.
+    pub study_id: i64,
+    /// Which way its objective is better.
+    pub direction: Direction,
+    /// When its trials are stopped early.
+    pub early_stopping: Option<EarlyStopping>,
+    /// What the attempt has been told before.
+    pub directive: Directive,
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    study_id: i64,
+    direction: String,
+    early_stopping: Option<Json<EarlyStopping>>,
+    cancel: bool,
+    prune: bool,
+}
+
+/// Adds metrics of a running attempt, and its progress; metrics already there stay as they are.
 ///
 /// The update locks the lease row, so that no reaper can free the trial in between. If the fence
 /// matches no row, nothing is inserted.
@@ -32,23 +54,26 @@ pub async fn insert(
     fence: &LeaseRef,
     metrics: &[Metric],
     progress: f64,
-) -> Result<bool, Error> {
+) -> Result<Told, Error> {
     let steps: Vec<i32> = metrics.iter().map(|metric| metric.step).collect();
     let names: Vec<&str> = metrics.iter().map(|metric| metric.name.as_str()).collect();
     let values: Vec<f64> = metrics.iter().map(|metric| metric.value).collect();
-    let cancel: Option<bool> = sqlx::query_scalar(
+    let told: Option<Row> = sqlx::query_as(
         "-- metrics::insert
         with held as (
             update lease
                set progress = $7
              where trial_id = $1 and attempt = $2 and lease_id = $3
-            returning trial_id, attempt, cancel),
+            returning trial_id, attempt, cancel, prune),
         added as (
             insert into metric (trial_id, attempt, step, name, value)
             select held.trial_id, held.attempt, m.step, m.name, m.value
               from held, unnest($4::int[], $5::text[], $6::float8[]) as m (step, name, value)
                 on conflict (trial_id, attempt, step, name) do nothing)
-        select cancel from held",
+        select s.study_id, s.direction, s.early_stopping, h.cancel, h.prune
+          from held h
+          join trial t using (trial_id)
+          join study s using (study_id)",
     )
     .bind(fence.trial_id)
     .bind(fence.attempt)
@@ -60,9 +85,15 @@ pub async fn insert(
     .fetch_optional(db)
     .await
     .doing("add metrics")?;
-    cancel.ok_or(Error::LeaseLost {
+    let told = told.ok_or(Error::LeaseLost {
         trial_id: fence.trial_id,
         attempt: fence.attempt,
         lease_id: fence.lease_id,
+    })?;
+    Ok(Told {
+        study_id: told.study_id,
+        direction: Direction::of(&told.direction),
+        early_stopping: told.early_stopping.map(|json| json.0),
+        directive: Directive::of(told.cancel, told.prune),
     })
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sqlx::{PgConnection, PgPool, types::Json};
 use tuner::{UnitPoint, gp::Parts};
 
-use super::{leases::Planned, studies};
+use super::{imported, leases::Planned, prospects, studies};
 use crate::{
     error::{Doing as _, Error},
     storage::{self, leases},
@@ -44,6 +44,23 @@ pub struct Snapshot {
     pub study: Study,
     /// All its trials.
     pub tried: Vec<Tried>,
+    /// Results from elsewhere, in the order in which they came in.
+    pub imported: Vec<Imported>,
+    /// Results that were known when its prospects were last computed.
+    pub prospect_horizon: Option<i32>,
+}
+
+/// A result from elsewhere as planning sees it.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct Imported {
+    /// Its place among the observations.
+    pub obs_seq: i32,
+    /// The point.
+    pub unit_point: Vec<f64>,
+    /// In the objective's unit.
+    pub value: f64,
+    /// Everything else measured, by name.
+    pub measurements: Json<BTreeMap<String, f64>>,
 }
 
 /// Reads a study and its trials in one snapshot; `None` if the study was deleted.
@@ -62,7 +79,9 @@ pub async fn snapshot(pool: &PgPool, study_id: i64) -> Result<Option<Snapshot>, 
     .fetch_all(&mut *tx)
     .await
     .doing("read a study's trials")?;
-    Ok(Some(Snapshot { study, tried }))
+    let imported = imported::known(&mut tx, study_id).await?;
+    let prospect_horizon = prospects::last(&mut tx, study_id).await?.map(|last| last.horizon);
+    Ok(Some(Snapshot { study, tried, imported, prospect_horizon }))
 }
 
 /// What a plan was fitted to, if it had enough to fit.

@@ -7,7 +7,7 @@ use tuner::{Domain, Parameter, Scale, Space};
 use crate::{
     error::{Doing as _, Error},
     goals::{Constraint, FurtherObjective, Goals},
-    study::{Direction, Objective, Study, StudySpec, StudyState},
+    study::{Direction, EarlyStopping, EndReason, Objective, Study, StudySpec, StudyState},
     trial::Asker,
 };
 
@@ -35,10 +35,14 @@ pub(super) struct Row {
     also: Json<Vec<FurtherObjective>>,
     constraints: Json<Vec<Constraint>>,
     reference: Option<f64>,
+    early_stopping: Option<Json<EarlyStopping>>,
+    gain_min: Option<f64>,
     next_number: i32,
     next_obs: i32,
     posterior_version: i64,
     exhausted: bool,
+    converged: bool,
+    ended_because: Option<String>,
     created_at: OffsetDateTime,
     finished_at: Option<OffsetDateTime>,
 }
@@ -73,12 +77,16 @@ impl From<Row> for Study {
                     constraints: row.constraints.0,
                     reference: row.reference,
                 },
+                early_stopping: row.early_stopping.map(|json| json.0),
+                gain_min: row.gain_min,
             },
             state: row.state,
             next_number: row.next_number,
             next_obs: row.next_obs,
             posterior_version: row.posterior_version,
             exhausted: row.exhausted,
+            converged: row.converged,
+            ended_because: row.ended_because.as_deref().and_then(EndReason::of),
             created_at: row.created_at,
             finished_at: row.finished_at,
         }
@@ -95,8 +103,9 @@ pub async fn insert(db: &mut PgConnection, spec: &StudySpec) -> Result<i64, Erro
         "-- studies::insert
         insert into study (name, space, objective, direction, algorithm, start_points, seed,
                            max_trials, max_parallel, max_failures, max_trial_seconds,
-                           checkpoint_epochs, start_design, also, constraints, reference)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+                           checkpoint_epochs, start_design, also, constraints, reference,
+                           early_stopping, gain_min)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
             on conflict (name) do nothing
         returning study_id",
     )
@@ -116,6 +125,8 @@ pub async fn insert(db: &mut PgConnection, spec: &StudySpec) -> Result<i64, Erro
     .bind(Json(&spec.goals.also))
     .bind(Json(&spec.goals.constraints))
     .bind(spec.goals.reference)
+    .bind(spec.early_stopping.as_ref().map(Json))
+    .bind(spec.gain_min)
     .fetch_optional(&mut *db)
     .await
     .doing("create a study")?;
@@ -225,7 +236,7 @@ pub async fn open_for(db: &mut PgConnection, asker: &Asker) -> Result<Vec<Open>,
                exists (select from trial t
                         where t.study_id = s.study_id and t.state = 'queued'
                           and t.not_before <= clock_timestamp()) as has_queued,
-               s.next_number < s.max_trials and not s.exhausted
+               s.next_number < s.max_trials and not s.exhausted and not s.converged
                    and o.open < s.max_parallel as can_plan
           from study s
          cross join lateral (
@@ -272,7 +283,8 @@ pub async fn set_state(
         update study
            set state = $3,
                finished_at = case when $3 in ('completed', 'cancelled')
-                                  then clock_timestamp() end
+                                  then clock_timestamp() end,
+               ended_because = case when $3 = 'cancelled' then 'cancelled' end
          where study_id = $1 and state::text = any ($2)",
     )
     .bind(study_id)
@@ -281,6 +293,33 @@ pub async fn set_state(
     .execute(db)
     .await
     .doing("change a study's state")?;
+    Ok(moved.rows_affected() == 1)
+}
+
+/// Gives a study another budget, and opens one that was completed; `false` if its state, what is planned
+/// already or an exhausted space forbids that.
+///
+/// One that ended for want of gain goes on: what was found out about its prospects until now no longer
+/// counts.
+pub async fn extend(db: &mut PgConnection, study_id: i64, max_trials: i32) -> Result<bool, Error> {
+    let moved = sqlx::query(
+        "-- studies::extend
+        update study
+           set max_trials = $2,
+               state = case when state = 'completed' then 'active' else state end,
+               finished_at = null,
+               ended_because = null,
+               gain_counts_from = case when converged then next_obs else gain_counts_from end,
+               converged = false
+         where study_id = $1
+           and (state in ('active', 'paused') and $2 >= next_number
+                or state = 'completed' and $2 > next_number and not exhausted)",
+    )
+    .bind(study_id)
+    .bind(max_trials)
+    .execute(db)
+    .await
+    .doing("give a study another budget")?;
     Ok(moved.rows_affected() == 1)
 }
 
@@ -313,10 +352,14 @@ pub async fn close_if_done(db: &mut PgConnection, study_id: i64) -> Result<bool,
     let closed = sqlx::query(
         "-- studies::close_if_done
         update study s
-           set state = 'completed', finished_at = clock_timestamp()
+           set state = 'completed',
+               finished_at = clock_timestamp(),
+               ended_because = case when s.next_number >= s.max_trials then 'budget_spent'
+                                    when s.exhausted then 'space_exhausted'
+                                    else 'gain_below' end
          where s.study_id = $1
            and s.state = 'active'
-           and (s.next_number >= s.max_trials or s.exhausted)
+           and (s.next_number >= s.max_trials or s.exhausted or s.converged)
            and not exists (select from trial t
                             where t.study_id = s.study_id and t.state in ('queued', 'running'))",
     )

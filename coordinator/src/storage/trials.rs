@@ -10,7 +10,7 @@ use crate::{
     error::{Doing as _, Error},
     front::Standing,
     study::{Direction, Study, TrialCounts},
-    trial::{Suggested, Trial, TrialState},
+    trial::{Pruning, Suggested, Trial, TrialState},
 };
 
 /// What [`SELECT`] gives.
@@ -39,6 +39,29 @@ struct Row {
     finished_at: Option<OffsetDateTime>,
     resumed_from_epoch: Option<i32>,
     feasible: Option<bool>,
+    pruning_rule: Option<String>,
+    pruning_metric: Option<String>,
+    pruning_step: Option<i32>,
+    pruning_stage: Option<i32>,
+    pruning_place: Option<i32>,
+    pruning_value: Option<f64>,
+    pruning_threshold: Option<f64>,
+    pruning_peers: Option<i32>,
+}
+
+impl Row {
+    fn pruning(&self) -> Option<Pruning> {
+        Some(Pruning {
+            rule: self.pruning_rule.clone()?,
+            metric: self.pruning_metric.clone()?,
+            step: self.pruning_step?,
+            stage: self.pruning_stage?,
+            place: self.pruning_place?,
+            value: self.pruning_value?,
+            threshold: self.pruning_threshold?,
+            peers: self.pruning_peers?,
+        })
+    }
 }
 
 /// One row a trial, with its result, suggestion, lease, last attempt and that attempt's last metrics.
@@ -53,12 +76,17 @@ macro_rules! select {
                t.failures, g.origin, g.posterior_version, g.horizon, g.mean, g.deviation,
                g.acquisition, l.progress, m.metrics, w.label as worker,
                coalesce(a.failure_class || ': ', '') || a.detail as failure,
-               t.created_at, a.started_at, t.finished_at, a.resumed_from_epoch, r.feasible
+               t.created_at, a.started_at, t.finished_at, a.resumed_from_epoch,
+               case when not r.is_pruned then r.feasible end as feasible,
+               p.rule as pruning_rule, p.metric as pruning_metric, p.step as pruning_step,
+               p.stage as pruning_stage, p.place as pruning_place, p.value as pruning_value,
+               p.threshold as pruning_threshold, p.peers as pruning_peers
           from trial t
           left join result r using (trial_id)
           left join suggestion g using (trial_id)
           left join lease l using (trial_id)
           left join attempt a on (a.trial_id, a.attempt) = (t.trial_id, t.attempt)
+          left join pruning p on (p.trial_id, p.attempt) = (t.trial_id, t.attempt)
           left join worker w on w.worker_id = a.worker_id
           left join lateral (
                select jsonb_object_agg(last.name, last.value) as metrics
@@ -72,6 +100,7 @@ macro_rules! select {
 }
 
 fn trial(study: &Study, row: Row) -> Trial {
+    let pruning = row.pruning();
     let suggestion = match (row.origin, row.posterior_version, row.horizon) {
         (Some(origin), Some(posterior_version), Some(horizon)) => Some(Suggested {
             origin,
@@ -103,6 +132,7 @@ fn trial(study: &Study, row: Row) -> Trial {
         finished_at: row.finished_at,
         resumed_from_epoch: row.resumed_from_epoch,
         feasible: row.feasible,
+        pruning,
     }
 }
 
@@ -165,8 +195,8 @@ pub async fn by_number(db: &mut PgConnection, study: &Study, number: i32) -> Res
         .ok_or_else(|| Error::TrialNotFound { study: study.spec.name.clone(), number })
 }
 
-/// The best trial of a study that keeps every constraint; of equals the earliest. `None` before the
-/// first.
+/// The best completed trial of a study that keeps every constraint; of equals the earliest. `None` before
+/// the first.
 pub async fn best(db: &mut PgConnection, study: &Study) -> Result<Option<Trial>, Error> {
     let sign = match study.spec.direction {
         Direction::Maximize => 1.0,

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use proto::v1;
 use tonic::Status;
+use worker::evaluation::Measured;
 use worker::halt::Why;
 use worker::slot::{Ended, SlotError};
 
@@ -146,6 +147,33 @@ async fn a_withdrawn_trial_is_given_back() {
     let work = at_work(&fake, |_, _, halt| all_night(halt));
     assert_eq!(work.ended().await.unwrap(), Ended::Idle);
     assert_eq!(fake.all(releases), ["cancelled"]);
+}
+
+#[tokio::test]
+async fn a_trial_told_to_end_early_reports_its_last_value_or_is_given_back_without_one() {
+    for has_value in [true, false] {
+        let script = Script {
+            trials: [lease(0, 400)].into(),
+            directive: v1::Directive::Prune,
+            idle: true,
+            ..Script::default()
+        };
+        let (fake, _serving) = Fake::serving(script).await;
+        let work = at_work(&fake, move |_, _, halt| {
+            let stopped = all_night(halt);
+            assert_eq!(halt.why(), Some(Why::Pruned));
+            match has_value {
+                true => value(0.25).map(|measured| Measured { is_pruned: true, ..measured }),
+                false => stopped,
+            }
+        });
+        assert_eq!(work.ended().await.unwrap(), Ended::Idle);
+        let values: Vec<_> = fake.all(completes).iter().map(|c| (c.value, c.pruned)).collect();
+        match has_value {
+            true => assert_eq!(values, [(0.25, true)]),
+            false => assert_eq!(fake.all(releases), ["pruned"]),
+        }
+    }
 }
 
 #[tokio::test]

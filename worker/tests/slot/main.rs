@@ -101,7 +101,7 @@ fn all_night(halt: &Halt) -> Result<Measured, Failure> {
 
 fn value(value: f64) -> Result<Measured, Failure> {
     let measurements = [("epochs".to_owned(), 3.0), ("soft_accuracy".to_owned(), 0.1 + 0.2)];
-    Ok(Measured { value, measurements: measurements.into() })
+    Ok(Measured { value, measurements: measurements.into(), is_pruned: false })
 }
 
 fn leases(call: &Call) -> Option<()> {

@@ -3,14 +3,20 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use proto::v1 as wire;
+use tuner::Point;
 use uuid::Uuid;
 
-use super::{invalid, objective::objective_to_wire, space::point_to_wire, text};
+use super::{
+    invalid,
+    objective::objective_to_wire,
+    space::{point, point_to_wire},
+    text,
+};
 use crate::{
     Error,
     artifact::Checkpoint,
     storage::metrics::Metric,
-    trial::{Asker, FailureClass, Lease, LeaseRef, Report},
+    trial::{Asker, Directive, FailureClass, Lease, LeaseRef, Report},
 };
 
 /// Longest a call may be held while there is no work: well below what proxies cut.
@@ -112,6 +118,14 @@ pub fn resumed(request: &wire::ReportMetricsRequest) -> Result<Option<i32>, Erro
     }
 }
 
+pub fn directive_to_wire(directive: Directive) -> i32 {
+    match directive {
+        Directive::Continue => wire::Directive::Continue.into(),
+        Directive::Cancel => wire::Directive::Cancel.into(),
+        Directive::Prune => wire::Directive::Prune.into(),
+    }
+}
+
 /// A span of ours, minutes at most.
 pub fn span(span: Duration) -> prost_types::Duration {
     span.try_into().expect("minutes are far below the protocol's limit")
@@ -141,17 +155,32 @@ pub fn metrics(metrics: Vec<wire::Metric>) -> Result<Vec<Metric>, Error> {
 
 pub fn report(request: &wire::CompleteRequest) -> Result<Report, Error> {
     finite("the value", request.value)?;
-    if request.measurements.len() > MEASUREMENTS_MAX {
-        let count = request.measurements.len();
+    let measurements = measurements(&request.measurements)?;
+    Ok(Report { value: request.value, measurements, is_pruned: request.pruned })
+}
+
+/// A result from elsewhere; `what` says which.
+pub fn imported(
+    what: &str,
+    trial: wire::ImportedTrial,
+) -> Result<(Point, f64, BTreeMap<String, f64>), Error> {
+    let at = trial.point.ok_or_else(|| invalid(format!("{what} has no point")))?;
+    if !trial.value.is_finite() {
+        return Err(invalid(format!("the value of {what} is {}; it must be finite", trial.value)));
+    }
+    Ok((point(at)?, trial.value, measurements(&trial.measurements)?))
+}
+
+fn measurements(measured: &BTreeMap<String, f64>) -> Result<BTreeMap<String, f64>, Error> {
+    if measured.len() > MEASUREMENTS_MAX {
+        let count = measured.len();
         return Err(invalid(format!("{count} measurements; at most {MEASUREMENTS_MAX} fit")));
     }
-    let mut measurements = BTreeMap::new();
-    for (name, value) in &request.measurements {
+    for (name, value) in measured {
         word("a measurement", name)?;
         finite(&format!("measurement `{name}`"), *value)?;
-        measurements.insert(name.clone(), *value);
     }
-    Ok(Report { value: request.value, measurements })
+    Ok(measured.clone())
 }
 
 fn finite(what: &str, value: f64) -> Result<(), Error> {

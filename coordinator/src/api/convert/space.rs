@@ -154,3 +154,12 @@ pub fn point_to_wire(point: &Point) -> wire::Point {
         values: point.iter().map(|(name, value)| (name.clone(), value_to_wire(value))).collect(),
     }
 }
+
+/// Where results come from, as a person calls it.
+pub fn source(source: &str) -> Result<String, Error> {
+    text("the source", source)?;
+    match source {
+        "" => Err(invalid("the results have no source; say where they come from")),
+        source => Ok(source.to_owned()),
+    }
+}

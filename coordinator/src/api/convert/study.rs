@@ -7,16 +7,19 @@ use tuner::{Algorithm, StartDesign};
 use super::{
     goals::{goals, goals_to_wire},
     invalid,
+    lease::word,
     objective::{objective, objective_to_wire},
     space::{point_to_wire, space, space_to_wire},
 };
 use crate::{
     Error,
+    goals::Goals,
     study::{
-        CHECKPOINT_EPOCHS_MAX, Direction, MAX_FAILURES, MAX_TRIAL_SECONDS, Objective, Overview,
-        PARALLEL_MAX, Study, StudySpec, StudyState, TRIALS_MAX, TrialCounts,
+        CHECKPOINT_EPOCHS_MAX, Direction, EarlyStopping, EndReason, MAX_FAILURES,
+        MAX_TRIAL_SECONDS, Objective, Overview, PARALLEL_MAX, Prospect, REDUCTION,
+        STOPPING_TRIALS_MIN, StoppingRule, Study, StudySpec, StudyState, TRIALS_MAX, TrialCounts,
     },
-    trial::{Suggested, Trial, TrialState},
+    trial::{Pruning, Suggested, Trial, TrialState},
 };
 
 /// Longest study name; the database's own check says the same.
@@ -24,6 +27,18 @@ const NAME_BYTES_MAX: usize = 63;
 
 /// A year: longer than any training.
 const TRIAL_SECONDS_MAX: u32 = 31_536_000;
+
+/// What a stopping rule of a Whetstone study may compare.
+const STOPPING_METRICS: [&str; 3] = ["binary_accuracy", "soft_accuracy", "train_accuracy"];
+
+/// Most other trials that a stopping rule may wait for.
+const STOPPING_TRIALS_MAX: u32 = 10_000;
+
+/// The latest step before which a stopping rule may be told to keep still.
+const STOPPING_STEPS_MAX: u32 = 1_000_000;
+
+/// Most trials of which one passes a rung.
+const REDUCTION_MAX: u32 = 100;
 
 /// What a person asked for, checked, with absent fields at their defaults.
 pub fn spec(spec: Option<wire::StudySpec>) -> Result<StudySpec, Error> {
@@ -60,6 +75,8 @@ pub fn spec(spec: Option<wire::StudySpec>) -> Result<StudySpec, Error> {
         Err(_) => return Err(invalid(format!("unknown start design {}", spec.start_design))),
     };
     let goals = goals(spec.also, spec.constraints, spec.reference, &objective)?;
+    let early_stopping = early_stopping(spec.early_stopping, &objective, &goals)?;
+    let gain_min = gain_min(spec.stop_when_gain_below, algorithm, &goals)?;
     let spec = StudySpec {
         name: spec.name,
         space: over,
@@ -69,7 +86,7 @@ pub fn spec(spec: Option<wire::StudySpec>) -> Result<StudySpec, Error> {
         start_points,
         start_design,
         seed: spec.seed,
-        max_trials: ranged("max_trials", spec.max_trials, 1, TRIALS_MAX.unsigned_abs())?,
+        max_trials: budget(spec.max_trials)?,
         max_parallel: match ranged(
             "max_parallel",
             spec.max_parallel,
@@ -99,6 +116,8 @@ pub fn spec(spec: Option<wire::StudySpec>) -> Result<StudySpec, Error> {
             CHECKPOINT_EPOCHS_MAX,
         )?,
         goals,
+        early_stopping,
+        gain_min,
     };
     spec.options().check(&spec.space).map_err(|error| invalid(error.to_string()))?;
     Ok(spec)
@@ -117,6 +136,103 @@ pub fn direction_to_wire(direction: Direction) -> wire::Direction {
         Direction::Maximize => wire::Direction::Maximize,
         Direction::Minimize => wire::Direction::Minimize,
     }
+}
+
+/// A study's budget.
+pub fn budget(max_trials: u32) -> Result<i32, Error> {
+    ranged("max_trials", max_trials, 1, TRIALS_MAX.unsigned_abs())
+}
+
+fn early_stopping(
+    asked: Option<wire::EarlyStopping>,
+    objective: &Objective,
+    goals: &Goals,
+) -> Result<Option<EarlyStopping>, Error> {
+    let Some(asked) = asked else { return Ok(None) };
+    let rule = match wire::StoppingRule::try_from(asked.rule) {
+        Ok(wire::StoppingRule::Unspecified) => return Ok(None),
+        Ok(wire::StoppingRule::Median) => StoppingRule::Median,
+        Ok(wire::StoppingRule::SuccessiveHalving) => StoppingRule::SuccessiveHalving,
+        Err(_) => return Err(invalid(format!("unknown stopping rule {}", asked.rule))),
+    };
+    if *goals != Goals::default() {
+        return Err(invalid(
+            "early_stopping compares one metric, which is no measure of a study with further \
+             objectives or constraints; leave one of the two out",
+        ));
+    }
+    let metric = match objective {
+        Objective::Whetstone(network) if asked.metric.is_empty() => network.metric.clone(),
+        Objective::Whetstone(_) if !STOPPING_METRICS.contains(&asked.metric.as_str()) => {
+            let known = STOPPING_METRICS.join(", ");
+            let metric = asked.metric;
+            return Err(invalid(format!(
+                "early_stopping cannot compare `{metric}`; its metric is one of {known}"
+            )));
+        }
+        Objective::External(_) if asked.metric.is_empty() => {
+            return Err(invalid(
+                "early_stopping needs a metric; name one that the study's workers report",
+            ));
+        }
+        _ => {
+            word("a metric", &asked.metric)?;
+            asked.metric
+        }
+    };
+    let or = |value: u32, default: u32| if value == 0 { default } else { value };
+    let limited = |what: &str, value: u32, low: u32, high: u32| {
+        ranged(&format!("early_stopping.{what}"), value, low, high).map(i32::unsigned_abs)
+    };
+    let reduction = or(asked.reduction, REDUCTION);
+    Ok(Some(EarlyStopping {
+        rule,
+        metric,
+        min_trials: or(
+            limited("min_trials", asked.min_trials, 0, STOPPING_TRIALS_MAX)?,
+            STOPPING_TRIALS_MIN,
+        ),
+        min_steps: limited("min_steps", asked.min_steps, 0, STOPPING_STEPS_MAX)?,
+        reduction: limited("reduction", reduction, 2, REDUCTION_MAX)?,
+    }))
+}
+
+fn early_stopping_to_wire(by: &EarlyStopping) -> wire::EarlyStopping {
+    let rule = match by.rule {
+        StoppingRule::Median => wire::StoppingRule::Median,
+        StoppingRule::SuccessiveHalving => wire::StoppingRule::SuccessiveHalving,
+    };
+    wire::EarlyStopping {
+        rule: rule.into(),
+        metric: by.metric.clone(),
+        min_trials: by.min_trials,
+        min_steps: by.min_steps,
+        reduction: by.reduction,
+    }
+}
+
+fn gain_min(gain: f64, algorithm: Algorithm, goals: &Goals) -> Result<Option<f64>, Error> {
+    if gain == 0.0 {
+        return Ok(None);
+    }
+    if !gain.is_finite() || gain < 0.0 {
+        return Err(invalid(format!(
+            "stop_when_gain_below is {gain}; it must be a positive number in the objective's unit"
+        )));
+    }
+    if algorithm != Algorithm::GaussianProcess {
+        return Err(invalid(format!(
+            "stop_when_gain_below needs a posterior, which the algorithm `{algorithm}` has not; use \
+             gaussian_process"
+        )));
+    }
+    if *goals != Goals::default() {
+        return Err(invalid(
+            "stop_when_gain_below speaks of the value alone, not of further objectives or constraints; \
+             leave one of the two out",
+        ));
+    }
+    Ok(Some(gain))
 }
 
 fn ranged(what: &str, value: u32, low: u32, high: u32) -> Result<i32, Error> {
@@ -171,11 +287,13 @@ pub fn spec_to_wire(spec: &StudySpec) -> wire::StudySpec {
         also,
         constraints,
         reference: spec.goals.reference,
+        early_stopping: spec.early_stopping.as_ref().map(early_stopping_to_wire),
+        stop_when_gain_below: spec.gain_min.unwrap_or(0.0),
     }
 }
 
 pub fn overview_to_wire(overview: &Overview) -> wire::Study {
-    let Overview { study, counts, best } = overview;
+    let Overview { study, counts, best, prospect, imported } = overview;
     let Study { spec, state, posterior_version, created_at, finished_at, .. } = study;
     let state = match state {
         StudyState::Active => wire::StudyState::Active,
@@ -192,6 +310,27 @@ pub fn overview_to_wire(overview: &Overview) -> wire::Study {
         space_size: spec.space.size().map(|size| size.to_string()).unwrap_or_default(),
         created_at: Some(instant(*created_at)),
         finished_at: finished_at.map(instant),
+        ended_because: study.ended_because.map_or(0, |reason| end_reason_to_wire(reason).into()),
+        prospect: prospect.as_ref().map(prospect_to_wire),
+        imported: u32::try_from(*imported).unwrap_or(u32::MAX),
+    }
+}
+
+fn end_reason_to_wire(reason: EndReason) -> wire::EndReason {
+    match reason {
+        EndReason::BudgetSpent => wire::EndReason::BudgetSpent,
+        EndReason::SpaceExhausted => wire::EndReason::SpaceExhausted,
+        EndReason::GainBelow => wire::EndReason::GainBelow,
+        EndReason::Cancelled => wire::EndReason::Cancelled,
+    }
+}
+
+fn prospect_to_wire(prospect: &Prospect) -> wire::Prospect {
+    wire::Prospect {
+        horizon: prospect.horizon.unsigned_abs(),
+        trials: prospect.trials.unsigned_abs(),
+        gain: prospect.gain,
+        regret_bound: prospect.regret_bound,
     }
 }
 
@@ -236,6 +375,19 @@ pub fn trial_to_wire(trial: &Trial) -> wire::Trial {
         finished_at: trial.finished_at.map(instant),
         resumed_from_epoch: trial.resumed_from_epoch.unwrap_or(0).unsigned_abs(),
         feasible: trial.feasible,
+        pruning: trial.pruning.as_ref().map(pruning_to_wire),
+    }
+}
+
+fn pruning_to_wire(pruning: &Pruning) -> wire::Pruning {
+    wire::Pruning {
+        rule: pruning.rule.clone(),
+        metric: pruning.metric.clone(),
+        step: pruning.step.unsigned_abs(),
+        stage: pruning.stage.unsigned_abs(),
+        value: pruning.value,
+        threshold: pruning.threshold,
+        peers: pruning.peers.unsigned_abs(),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
     goals::{Constraint, FurtherObjective, Goals, Judged, Missing},
     storage::{self, events, studies},
     study::{Direction, StudyState},
-    trial::{LeaseRef, Report},
+    trial::{LeaseRef, Report, TrialState},
 };
 
 /// What became of a report.
@@ -50,7 +50,7 @@ pub async fn complete(pool: &PgPool, fence: &LeaseRef, report: &Report) -> Resul
             }
         },
     };
-    let Some(study_id) = finish_trial(&mut tx, fence).await? else {
+    let Some(study_id) = finish_trial(&mut tx, fence, report.state()).await? else {
         let answer = refuse(&mut tx, fence, report, &sha256).await;
         tx.commit().await.doing("keep a refused report")?;
         return answer;
@@ -69,11 +69,12 @@ pub async fn complete(pool: &PgPool, fence: &LeaseRef, report: &Report) -> Resul
     sqlx::query(
         "-- leases::complete, the attempt
         update attempt
-           set outcome = 'completed', ended_at = clock_timestamp(), failure_class = null
+           set outcome = $3::text::attempt_outcome, ended_at = clock_timestamp(), failure_class = null
          where trial_id = $1 and attempt = $2 and outcome in ('running', 'expired')",
     )
     .bind(fence.trial_id)
     .bind(fence.attempt)
+    .bind(report.state().as_str())
     .execute(&mut *tx)
     .await
     .doing("close an attempt")?;
@@ -86,8 +87,8 @@ pub async fn complete(pool: &PgPool, fence: &LeaseRef, report: &Report) -> Resul
             update study set next_obs = next_obs + 1 where study_id = $2
             returning next_obs - 1 as obs_seq)
         insert into result (trial_id, study_id, attempt, obs_seq, value, measurements, payload_sha256,
-                            feasible, objectives)
-        select $1, $2, $3, obs_seq, $4, $5, $6, $7, $8 from counted",
+                            feasible, objectives, is_pruned)
+        select $1, $2, $3, obs_seq, $4, $5, $6, $7, $8, $9 from counted",
     )
     .bind(fence.trial_id)
     .bind(study_id)
@@ -95,8 +96,10 @@ pub async fn complete(pool: &PgPool, fence: &LeaseRef, report: &Report) -> Resul
     .bind(report.value)
     .bind(Json(&report.measurements))
     .bind(&sha256)
-    .bind(judged.as_ref().is_none_or(Judged::is_feasible))
+    // What an unfinished training would have come to, nobody knows: it never counts as the best.
+    .bind(!report.is_pruned && judged.as_ref().is_none_or(Judged::is_feasible))
     .bind(judged.map(|judged| judged.objectives))
+    .bind(report.is_pruned)
     .execute(&mut *tx)
     .await
     .doing("record a result")?;
@@ -169,8 +172,12 @@ async fn unmeasured(
     Ok(Error::Unmeasured { study, measurement, closest, paused })
 }
 
-/// Moves the trial to `completed` if the fence still holds; `None` if it does not.
-async fn finish_trial(db: &mut PgConnection, fence: &LeaseRef) -> Result<Option<i64>, Error> {
+/// Moves the trial to its end state `to` if the fence still holds; `None` if it does not.
+async fn finish_trial(
+    db: &mut PgConnection,
+    fence: &LeaseRef,
+    to: TrialState,
+) -> Result<Option<i64>, Error> {
     sqlx::query_scalar(
         "-- leases::complete, the trial
         with old as (
@@ -187,17 +194,20 @@ async fn finish_trial(db: &mut PgConnection, fence: &LeaseRef) -> Result<Option<
                for update of t),
         done as (
             update trial t
-               set state = 'completed', finished_at = clock_timestamp()
+               set state = $4, finished_at = clock_timestamp()
               from old
              where t.trial_id = old.trial_id
             returning t.trial_id, t.study_id, t.attempt, old.state as was)
         insert into event (study_id, trial_id, attempt, kind, from_state, to_state)
-        select study_id, trial_id, attempt, 'complete', was, 'completed' from done
+        select study_id, trial_id, attempt, case $4 when 'pruned' then 'prune' else 'complete' end,
+               was, $4
+          from done
         returning study_id",
     )
     .bind(fence.trial_id)
     .bind(fence.attempt)
     .bind(fence.lease_id)
+    .bind(to)
     .fetch_optional(db)
     .await
     .doing("complete a trial")
