@@ -136,7 +136,7 @@ fn parse(text: &str, label: &str, wanted: &Wanted, skip_outside: bool) -> Result
     let mut read = Read::default();
     for record in reader.records() {
         let record = record.map_err(|error| {
-            let line = error.position().map_or(0, csv::Position::line);
+            let line = line_of(text, error.position());
             let what = match error.kind() {
                 csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
                     format!("{len} fields under {expected_len} columns")
@@ -145,17 +145,17 @@ fn parse(text: &str, label: &str, wanted: &Wanted, skip_outside: bool) -> Result
             };
             format!("{label}:{line}: {what}")
         })?;
-        let line = record.position().map_or(0, csv::Position::line);
+        let line = || line_of(text, record.position());
         match row(&record, &columns) {
             Ok(trial) => read.trials.push(trial),
             Err(Bad::Outside(what)) if skip_outside => {
                 if read.outside == 0 {
-                    read.first_outside = format!("line {line}: {what}");
+                    read.first_outside = format!("line {}: {what}", line());
                 }
                 read.outside += 1;
             }
             Err(Bad::Outside(what) | Bad::Value(what)) => {
-                return Err(format!("{label}:{line}: {what}"));
+                return Err(format!("{label}:{}: {what}", line()));
             }
         }
     }
@@ -163,6 +163,15 @@ fn parse(text: &str, label: &str, wanted: &Wanted, skip_outside: bool) -> Result
         true => Err(format!("{label}: there is no row under the header")),
         false => Ok(read),
     }
+}
+
+/// The line, from 1, of a row. The reader's own position is that of the empty lines before it.
+fn line_of(text: &str, position: Option<&csv::Position>) -> usize {
+    let before = position.and_then(|position| usize::try_from(position.byte()).ok()).unwrap_or(0);
+    let rest = text.as_bytes().get(before..).unwrap_or_default();
+    let empty = rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    let start = (before + empty).min(text.len());
+    1 + text.as_bytes()[..start].iter().filter(|byte| **byte == b'\n').count()
 }
 
 /// What one column holds.
