@@ -3,13 +3,15 @@
 //!
 //!     cargo bench -p benches --bench suggest
 //!
-//! 2026-11-23, AMD EPYC with AVX-512, 2 cores, medians, one thread:
+//! 2026-11-25, AMD EPYC with AVX-512, 2 cores, medians, one thread. `append` is what a keeper does that
+//! has the posterior of one result fewer; between two lessons (decision 0013) it need not learn.
 //!
-//! |   n | fit ms | suggest ms |
-//! |----:|-------:|-----------:|
-//! |  20 |    0.3 |        3.2 |
-//! | 100 |   16.6 |       10.2 |
-//! | 300 |  236.9 |       33.0 |
+//! |   n | fit ms | append ms | suggest ms |
+//! |----:|-------:|----------:|-----------:|
+//! |  20 |    0.4 |       0.5 |        4.1 |
+//! |  99 |   19.4 |       0.2 |       13.9 |
+//! | 299 |  444.8 |       1.7 |       54.1 |
+//! | 999 |  220.6 |      24.3 |      321.6 |
 
 use benches::median_seconds;
 use tuner::{
@@ -32,18 +34,24 @@ fn main() {
         .collect();
     let space = Space::new(parameters).expect("a valid space");
     let options = Options { algorithm: Algorithm::GaussianProcess, ..Options::default() };
-    println!("{:>6} {:>12} {:>12}", "n", "fit ms", "suggest ms");
-    for n in [20, 100, 300] {
+    println!("{:>6} {:>12} {:>12} {:>12}", "n", "fit ms", "append ms", "suggest ms");
+    for n in [20, 99, 299, 999] {
         let history = history(&space, n);
         let rounds = if n > 100 { 3 } else { 7 };
         let fit = median_seconds(rounds, || {
             Posterior::fit(&space, &history.observed, &[], 1).expect("fits");
         });
         let posterior = Posterior::fit(&space, &history.observed, &[], 1).expect("fits");
+        // One result more, and what is known of the length scales still to be used.
+        let fewer = &history.observed[..history.observed.len() - 1];
+        let before = Posterior::fit(&space, fewer, &[], 1).expect("fits");
+        let append = median_seconds(rounds, || {
+            Posterior::fit_after(Some(&before), &space, &history.observed, &[], 1).expect("fits");
+        });
         let ask = median_seconds(rounds, || {
             suggest(&space, &options, &history, Some(&posterior), 1, n).expect("a point is left");
         });
-        println!("{n:>6} {:>12.1} {:>12.1}", fit * 1e3, ask * 1e3);
+        println!("{n:>6} {:>12.1} {:>12.1} {:>12.1}", fit * 1e3, append * 1e3, ask * 1e3);
     }
 }
 
