@@ -4,8 +4,10 @@
 //! counter only shortens waiting, and whoever waits also looks again by itself.
 
 pub mod believed;
+mod fitting;
 pub mod insights;
 pub mod keeper;
+mod openings;
 pub mod plan;
 pub mod prospects;
 pub mod pruning;
@@ -18,22 +20,28 @@ use std::{
 };
 
 use sqlx::PgPool;
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::{Semaphore, watch},
+    time::Instant,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     error::{Doing as _, Error},
-    scheduler::keeper::Keeper,
+    scheduler::{
+        keeper::Keeper,
+        openings::{Look, Openings, POLL, Try},
+    },
     storage::{
+        self,
         leases::{self, Recorded},
         metrics::Metric,
-        studies, workers,
     },
     trial::{Asker, Directive, FailureClass, Lease, LeaseRef, Renewed, Report, TrialState},
 };
 
-/// How often one who waits looks for itself: what another replica did, or a back-off that is over.
-const POLL: Duration = Duration::from_secs(1);
+/// Leases that are being handed out at once: the other connections are for those who hold one.
+const GRANTS_AT_ONCE_MAX: usize = 10;
 
 /// Hands out leases and takes reports. Cheap to clone.
 #[derive(Clone)]
@@ -48,6 +56,8 @@ struct Inner {
     keepers: Mutex<HashMap<i64, Keeper>>,
     /// Counts changes that waiters may want to see.
     changes: watch::Sender<u64>,
+    openings: Openings,
+    grants: Semaphore,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -67,11 +77,14 @@ pub enum Answer {
 impl Scheduler {
     /// A scheduler on a database; `lease_ttl` is how long a lease lasts without a heartbeat.
     pub fn new(pool: PgPool, lease_ttl: Duration, stop: CancellationToken) -> Self {
+        let changes = watch::Sender::new(0);
         let inner = Inner {
+            openings: Openings::new(pool.clone(), changes.subscribe()),
+            grants: Semaphore::new(GRANTS_AT_ONCE_MAX),
             pool,
             lease_ttl,
             keepers: Mutex::default(),
-            changes: watch::Sender::new(0),
+            changes,
             stop,
             tasks: TaskTracker::new(),
         };
@@ -118,13 +131,22 @@ impl Scheduler {
     pub async fn lease(&self, asker: &Asker, wait: Duration) -> Result<Answer, Error> {
         let deadline = Instant::now() + wait;
         let mut changes = self.changes();
-        workers::register(&mut *self.connection().await?, asker).await?;
+        let mut is_first = true;
         loop {
             changes.borrow_and_update();
-            if let Some(lease) = self.lease_now(asker).await? {
+            let look = self.inner.openings.look(asker).await?;
+            if let Some(lease) = self.lease_now(asker, &look, is_first).await? {
+                tracing::debug!(
+                    study = lease.study,
+                    trial.number = lease.number,
+                    trial.attempt = lease.fence.attempt,
+                    worker = asker.label,
+                    "leased",
+                );
                 return Ok(Answer::Lease(Box::new(lease)));
             }
-            let idle = studies::all_ended(&mut *self.connection().await?, asker).await?;
+            is_first = false;
+            let idle = look.all_ended(asker);
             if idle || Instant::now() >= deadline {
                 return Ok(Answer::Nothing { idle });
             }
@@ -136,45 +158,70 @@ impl Scheduler {
         }
     }
 
-    /// One pass over the studies that the asker serves.
-    async fn lease_now(&self, asker: &Asker) -> Result<Option<Lease>, Error> {
-        let ttl = self.inner.lease_ttl;
-        if let Some(lease) = leases::held_by(&mut *self.connection().await?, asker, ttl).await? {
-            return Ok(Some(lease));
+    /// One pass over what was seen for the asker.
+    async fn lease_now(
+        &self,
+        asker: &Asker,
+        look: &Look,
+        is_first: bool,
+    ) -> Result<Option<Lease>, Error> {
+        let mut in_vain = Vec::new();
+        let mut knows = false;
+        while let Some(found) = look.take(asker, &in_vain) {
+            let (study_id, granted) = match found {
+                Try::Plan { study_id } => match self.keeper(study_id).ask(asker).await? {
+                    // The slot holds a lease, or another took the room; either is in the queue now.
+                    None => (study_id, self.grant(study_id, false, asker).await?),
+                    planned => (study_id, planned),
+                },
+                Try::Queue { study_id, is_limited } => {
+                    (study_id, self.grant(study_id, is_limited, asker).await?)
+                }
+            };
+            if granted.is_some() {
+                return Ok(granted);
+            }
+            knows = true;
+            in_vain.push(study_id);
         }
-        let open = studies::open_for(&mut *self.connection().await?, asker).await?;
-        for study in open {
-            if !study.has_queued {
-                if !study.can_plan {
-                    continue;
-                }
-                // Whether it planned or another did, the answer is in the queue.
-                self.keeper(study.study_id).ask().await?;
-            }
-            match leases::take_queued(&mut *self.connection().await?, study.study_id, asker, ttl)
-                .await
-            {
-                Ok(Some(lease)) => {
-                    tracing::debug!(
-                        study = lease.study,
-                        trial.number = lease.number,
-                        trial.attempt = lease.fence.attempt,
-                        worker = asker.label,
-                        "leased",
-                    );
-                    return Ok(Some(lease));
-                }
-                Ok(None) => {}
-                // The slot asked twice at once, and the other call was granted.
-                Err(Error::Storage { source: sqlx::Error::Database(refusal), .. })
-                    if refusal.constraint() == Some("one_lease_per_slot") =>
-                {
-                    return leases::held_by(&mut *self.connection().await?, asker, ttl).await;
-                }
-                Err(error) => return Err(error),
-            }
+        // A grant asks that too; whoever found nothing to be granted asks it once.
+        if is_first && !knows {
+            let ttl = self.inner.lease_ttl;
+            let _turn = self.inner.grants.acquire().await.expect("nobody closes it");
+            return leases::held_by(&mut *self.connection().await?, asker, ttl).await;
         }
         Ok(None)
+    }
+
+    /// A trial out of a study's queue, or the lease that the slot holds.
+    async fn grant(
+        &self,
+        study_id: i64,
+        is_limited: bool,
+        asker: &Asker,
+    ) -> Result<Option<Lease>, Error> {
+        let ttl = self.inner.lease_ttl;
+        let _turn = self.inner.grants.acquire().await.expect("nobody closes it");
+        let granted = if is_limited {
+            let mut tx = storage::begin(self.pool(), "hand out a queued trial").await?;
+            leases::take_turn(&mut tx, study_id).await?;
+            let granted = leases::grant(&mut tx, study_id, asker, ttl).await;
+            match granted {
+                Ok(lease) => tx.commit().await.doing("hand out a queued trial").map(|()| lease),
+                refused => refused,
+            }
+        } else {
+            leases::grant(&mut *self.connection().await?, study_id, asker, ttl).await
+        };
+        match granted {
+            // The slot asked twice at once, and the other call was granted.
+            Err(Error::Storage { source: sqlx::Error::Database(refusal), .. })
+                if refusal.constraint() == Some("one_lease_per_slot") =>
+            {
+                leases::held_by(&mut *self.connection().await?, asker, ttl).await
+            }
+            granted => granted,
+        }
     }
 
     /// Keeps a lease alive.
@@ -239,6 +286,7 @@ impl Scheduler {
     }
 
     fn new_keeper(&self, study_id: i64) -> Keeper {
-        Keeper::start(self.pool().clone(), study_id, &self.inner.stop, &self.inner.tasks)
+        let ttl = self.inner.lease_ttl;
+        Keeper::start(self.pool().clone(), study_id, ttl, &self.inner.stop, &self.inner.tasks)
     }
 }

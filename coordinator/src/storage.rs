@@ -17,12 +17,11 @@ pub mod prospects;
 pub mod prunings;
 pub mod studies;
 pub mod trials;
-pub mod workers;
 
 use std::time::Duration;
 
 use sqlx::{
-    PgPool, Postgres, Transaction,
+    Connection as _, PgPool, Postgres, Transaction,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
@@ -33,6 +32,10 @@ const CONNECTIONS_MAX: u32 = 16;
 
 /// How long a request waits for a connection before it is told that the database is away.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// A connection that was used so short a time ago is taken for alive: to ask it each time would be one
+/// more round trip for every statement.
+const TRUSTED: Duration = Duration::from_secs(1);
 
 /// A pool on the study database. Every session gives up rather than hang: locks after 2 s,
 /// statements after 10 s, idle transactions after 10 s.
@@ -45,6 +48,15 @@ pub fn pool(options: PgConnectOptions) -> PgPool {
     PgPoolOptions::new()
         .max_connections(CONNECTIONS_MAX)
         .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire(false)
+        .before_acquire(|connection, seen| {
+            Box::pin(async move {
+                if seen.idle_for < TRUSTED {
+                    return Ok(true);
+                }
+                Ok(connection.ping().await.is_ok())
+            })
+        })
         .connect_lazy_with(options)
 }
 

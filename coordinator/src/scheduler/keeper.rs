@@ -2,6 +2,10 @@
 //!
 //! It may be killed at any instruction and loses nothing: what it knows it can read again. Of
 //! several replicas that plan from the same version one is believed; the others look again.
+//!
+//! While nobody asks it plans the next point from what is known, and keeps it. Whoever then asks waits
+//! for one transaction. A plan that something has overtaken is thrown away: the point that is handed out
+//! is the one that planning for this asker would have given.
 
 use std::time::Duration;
 
@@ -10,16 +14,25 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    plan::{self, Fit},
+    fitting::apart,
+    plan::{self, Fit, Plan},
     prospects::Ahead,
 };
 use crate::{
     error::{Doing as _, Error},
-    storage::posterior::{self, Snapshot},
+    storage::{
+        leases::Handed,
+        posterior::{self, Publication, Snapshot},
+    },
+    study::Study,
+    trial::{Asker, Lease, LeaseRef, trial_seed},
 };
 
 /// Most askers served by one plan; the rest wait for the next.
 const ASKERS_AT_ONCE_MAX: usize = 64;
+
+/// Most points that are planned before anybody asks for them: as many as asked at once the last time.
+const READY_MAX: usize = 16;
 
 /// Lost races after which askers are told to ask again.
 const TRIES_MAX: usize = 8;
@@ -31,10 +44,16 @@ const LINGER: Duration = Duration::from_secs(300);
 const INBOX: usize = 1_024;
 
 enum Message {
-    /// Somebody wants a trial; answered when it is worth looking into the queue.
-    Ask(oneshot::Sender<Result<(), Error>>),
+    /// Somebody wants a trial.
+    Ask(Box<Asking>),
     /// Something changed: a result came in, perhaps.
     Wake,
+}
+
+/// One who asks, and where it waits for the answer.
+struct Asking {
+    asker: Asker,
+    answer: oneshot::Sender<Result<Option<Lease>, Error>>,
 }
 
 /// The way to a study's keeper. Cheap to clone.
@@ -44,16 +63,27 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// Starts the task of a study's keeper.
+    /// Starts the task of a study's keeper, which grants leases of `lease_ttl`.
     pub fn start(
         pool: PgPool,
         study_id: i64,
+        lease_ttl: Duration,
         stop: &CancellationToken,
         tasks: &TaskTracker,
     ) -> Self {
         let (inbox, messages) = mpsc::channel(INBOX);
         let ahead = Ahead::new(pool.clone(), study_id, stop, tasks);
-        let task = Task { pool, study_id, fit: None, ahead };
+        let task = Task {
+            pool,
+            study_id,
+            lease_ttl,
+            seen: None,
+            fit: None,
+            stored: None,
+            ready: None,
+            asked_at_once: 1,
+            ahead,
+        };
         tasks.spawn(stop.clone().run_until_cancelled_owned(task.run(messages)));
         Self { inbox }
     }
@@ -63,14 +93,16 @@ impl Keeper {
         self.inbox.is_closed()
     }
 
-    /// Asks for one more trial and waits until it is queued, or there is none to be had.
-    pub async fn ask(&self) -> Result<(), Error> {
+    /// Asks for a new trial. `None` if there is none to be had, or if the asker's slot turned out to hold
+    /// a lease already: then the trial waits in the queue.
+    pub async fn ask(&self, asker: &Asker) -> Result<Option<Lease>, Error> {
         let (answer, answered) = oneshot::channel();
+        let asking = Box::new(Asking { asker: asker.clone(), answer });
         // A keeper that has just ended is no failure: the caller looks again in a moment.
-        if self.inbox.send(Message::Ask(answer)).await.is_err() {
-            return Ok(());
+        if self.inbox.send(Message::Ask(asking)).await.is_err() {
+            return Ok(None);
         }
-        answered.await.unwrap_or(Ok(()))
+        answered.await.unwrap_or(Ok(None))
     }
 
     /// Says that something changed. A full inbox is as good as a message: it will look anyway.
@@ -82,10 +114,25 @@ impl Keeper {
 struct Task {
     pool: PgPool,
     study_id: i64,
+    lease_ttl: Duration,
+    /// The study as it was last read; what has ended since then need not be read again.
+    seen: Option<Snapshot>,
     /// The last fit, a warm copy of what the same observations would give again.
     fit: Option<Fit>,
+    /// The horizon of the posterior that this keeper stored last.
+    stored: Option<i32>,
+    /// What whoever asks next will get, unless something comes in between.
+    ready: Option<Ready>,
+    /// How many asked at once the last time.
+    asked_at_once: usize,
     /// What further trials may gain.
     ahead: Ahead,
+}
+
+/// A plan that waits for its askers, and the study that it was made for.
+struct Ready {
+    study: Study,
+    plan: Plan,
 }
 
 impl Task {
@@ -107,73 +154,65 @@ impl Task {
                     continue;
                 }
             };
-            let mut askers = Vec::new();
+            let mut asking = Vec::new();
             let mut next = Some(first);
             while let Some(message) = next {
                 match message {
-                    Message::Ask(answer) if !answer.is_closed() => askers.push(answer),
-                    Message::Ask(_) | Message::Wake => {}
+                    // One who has hung up is handed nothing.
+                    Message::Ask(one) if !one.answer.is_closed() => asking.push(*one),
+                    Message::Ask(_) => {}
+                    Message::Wake => self.ready = None,
                 }
                 next =
-                    if askers.len() < ASKERS_AT_ONCE_MAX { messages.try_recv().ok() } else { None };
+                    if asking.len() < ASKERS_AT_ONCE_MAX { messages.try_recv().ok() } else { None };
             }
-            if askers.is_empty() {
-                if let Err(error) = self.refresh().await {
-                    let cause: &dyn std::error::Error = &error;
-                    tracing::warn!(
-                        error = cause,
-                        study_id = self.study_id,
-                        "posterior not refreshed"
-                    );
-                }
-                self.ahead.look(self.fit.as_ref());
-                continue;
+            if !asking.is_empty() {
+                self.asked_at_once = asking.len();
+                self.serve(asking).await;
             }
-            let mut outcome = self.serve(askers.len()).await;
-            for asker in askers {
-                // One who has gone left its trial in the queue, for the next.
-                let _ = asker.send(std::mem::replace(&mut outcome, Ok(())));
+            if messages.is_empty()
+                && let Err(error) = self.prepare().await
+            {
+                let cause: &dyn std::error::Error = &error;
+                tracing::warn!(error = cause, study_id = self.study_id, "nothing planned ahead");
             }
             self.ahead.look(self.fit.as_ref());
         }
     }
 
-    /// Plans for `askers` askers and publishes, looking again after each lost race.
-    async fn serve(&mut self, askers: usize) -> Result<(), Error> {
+    /// Answers all who ask: with what is ready, then with what is planned for the rest of them.
+    async fn serve(&mut self, mut asking: Vec<Asking>) {
+        let outcome = self.hand_out(&mut asking).await;
+        let mut refusal = outcome.err();
+        for one in asking {
+            // An error has one owner; the others ask again and meet it themselves.
+            let _ = one.answer.send(refusal.take().map_or(Ok(None), Err));
+        }
+    }
+
+    /// Plans and publishes until everybody has something or there is nothing, looking again after each
+    /// lost race. Whoever was answered is gone from the list.
+    async fn hand_out(&mut self, asking: &mut Vec<Asking>) -> Result<(), Error> {
         for _ in 0..TRIES_MAX {
-            let Some(snapshot) = posterior::snapshot(&self.pool, self.study_id).await? else {
-                return Ok(());
-            };
-            let count = plan::room(&snapshot).min(askers);
-            if count == 0 {
+            if asking.is_empty() {
                 return Ok(());
             }
-            let study = snapshot.study.clone();
-            let plan = self.compute(snapshot, count).await?;
-            let published = posterior::publish(
-                &self.pool,
-                &study,
-                &plan.points,
-                plan.fitted.as_ref(),
-                plan.exhausted,
-            )
-            .await;
-            match published {
-                Ok(()) => {
-                    for (number, point) in (study.next_number..).zip(&plan.points) {
-                        tracing::debug!(
-                            study = study.spec.name,
-                            trial.number = number,
-                            origin = point.origin,
-                            mean = point.mean,
-                            deviation = point.deviation,
-                            "planned",
-                        );
-                    }
-                    return Ok(());
+            let (ready, is_ahead) = match self.ready.take() {
+                Some(mut ready) => {
+                    ready.plan.points.truncate(asking.len());
+                    (ready, true)
                 }
+                None => match self.plan(asking.len()).await? {
+                    Some(ready) => (ready, false),
+                    None => return Ok(()),
+                },
+            };
+            let ends_here = ready.plan.points.is_empty() || ready.plan.exhausted;
+            match self.publish(&ready, is_ahead, asking).await {
+                Ok(()) if ends_here => return Ok(()),
+                Ok(()) => {}
                 Err(Error::PosteriorMoved { version, .. }) => {
-                    tracing::debug!(study = study.spec.name, version, "another plan was first");
+                    tracing::debug!(study = ready.study.spec.name, version, "overtaken");
                 }
                 Err(error) => return Err(error),
             }
@@ -181,32 +220,115 @@ impl Task {
         Ok(())
     }
 
-    /// Computing never sits on an async thread.
-    async fn compute(&mut self, snapshot: Snapshot, count: usize) -> Result<plan::Plan, Error> {
-        let warm = self.fit.take();
-        let (plan, fit) = tokio::task::spawn_blocking(move || plan::make(&snapshot, warm, count))
-            .await
-            .map_err(|panic| Error::Plan(panic.to_string()))?;
-        self.fit = fit;
-        Ok(plan)
-    }
-
-    /// Fits what has come in since the last fit, and stores it: ahead of the next asker, and for
-    /// whoever reads the posterior of a study that has ended.
-    async fn refresh(&mut self) -> Result<(), Error> {
-        let Some(snapshot) = posterior::snapshot(&self.pool, self.study_id).await? else {
-            return Ok(());
+    /// Publishes a plan and gives its trials to those who ask, first come, first served. Points beyond
+    /// them, and those of askers who turn out to hold a lease, wait in the queue.
+    async fn publish(
+        &mut self,
+        ready: &Ready,
+        is_ahead: bool,
+        asking: &mut Vec<Asking>,
+    ) -> Result<(), Error> {
+        let Ready { study, plan } = ready;
+        let fitted = plan.fitted.as_ref().filter(|fitted| self.stored != Some(fitted.horizon));
+        let publication = Publication {
+            read: study,
+            basis: &plan.basis,
+            plan: &plan.points,
+            fitted,
+            exhausted: plan.exhausted,
+            is_ahead,
         };
-        let study = snapshot.study.clone();
-        let before = self.fit.as_ref().map(Fit::horizon);
-        let plan = self.compute(snapshot, 0).await?;
-        if let Some(fitted) = &plan.fitted
-            && before != Some(fitted.horizon)
-        {
-            let mut connection = self.pool.acquire().await.doing("reach the database")?;
-            posterior::store(&mut connection, study.study_id, study.posterior_version, fitted)
-                .await?;
+        let served = plan.points.len().min(asking.len());
+        let askers: Vec<Asker> = asking[..served].iter().map(|one| one.asker.clone()).collect();
+        let handed = posterior::publish(&self.pool, &publication, &askers, self.lease_ttl).await?;
+        self.stored = fitted.map(|fitted| fitted.horizon).or(self.stored);
+        for (number, point) in (study.next_number..).zip(&plan.points) {
+            tracing::debug!(
+                study = study.spec.name,
+                trial.number = number,
+                origin = point.origin,
+                mean = point.mean,
+                deviation = point.deviation,
+                is_ahead,
+                "planned",
+            );
+        }
+        let mut leases: Vec<Option<Lease>> = askers.iter().map(|_| None).collect();
+        for handed in &handed {
+            let place = usize::try_from(handed.place - 1).expect("places count from 1");
+            leases[place] = Some(lease(study, plan, place, handed));
+        }
+        for (one, lease) in asking.drain(..served).zip(leases) {
+            // If it has gone, the lease is the slot's: it gets the same one when it asks again.
+            let _ = one.answer.send(Ok(lease));
         }
         Ok(())
+    }
+
+    /// A plan of at most `count` points from what is known now; `None` if there is no room for any.
+    async fn plan(&mut self, count: usize) -> Result<Option<Ready>, Error> {
+        let Some(snapshot) = self.look().await? else { return Ok(None) };
+        let count = plan::room(&snapshot).min(count);
+        let ready = match count {
+            0 => None,
+            _ => Some(self.compute(&snapshot, count).await?),
+        };
+        self.seen = Some(snapshot);
+        Ok(ready)
+    }
+
+    async fn look(&mut self) -> Result<Option<Snapshot>, Error> {
+        posterior::snapshot_after(self.seen.take(), &self.pool, self.study_id).await
+    }
+
+    async fn compute(&mut self, snapshot: &Snapshot, count: usize) -> Result<Ready, Error> {
+        let study = snapshot.study.clone();
+        let (warm, snapshot) = (self.fit.take(), snapshot.clone());
+        let (plan, fit) = apart(move || plan::make(&snapshot, warm, count)).await?;
+        self.fit = fit;
+        Ok(Ready { study, plan })
+    }
+
+    /// Fits what has come in since the last fit and stores it, for whoever reads the posterior, and plans
+    /// for whoever asks next.
+    async fn prepare(&mut self) -> Result<(), Error> {
+        if self.ready.is_some() {
+            return Ok(());
+        }
+        let Some(snapshot) = self.look().await? else { return Ok(()) };
+        let count = plan::room(&snapshot).min(self.asked_at_once).min(READY_MAX);
+        let ready = self.compute(&snapshot, count).await?;
+        self.seen = Some(snapshot);
+        if let Some(fitted) = &ready.plan.fitted
+            && self.stored != Some(fitted.horizon)
+        {
+            let (study_id, version) = (self.study_id, ready.study.posterior_version);
+            let mut connection = self.pool.acquire().await.doing("reach the database")?;
+            posterior::store(&mut connection, study_id, version, fitted).await?;
+            self.stored = Some(fitted.horizon);
+        }
+        // That a space is exhausted is found out again by whoever asks, who then ends the study.
+        if !ready.plan.points.is_empty() && !ready.plan.exhausted {
+            self.ready = Some(ready);
+        }
+        Ok(())
+    }
+}
+
+/// What an asker is told of the trial that it was handed as the trial was planned.
+fn lease(study: &Study, plan: &Plan, place: usize, handed: &Handed) -> Lease {
+    let number = study.next_number + i32::try_from(place).expect("a plan is smaller than 2^31");
+    Lease {
+        fence: LeaseRef { trial_id: handed.trial_id, attempt: 1, lease_id: handed.lease_id },
+        ttl: Duration::from_secs_f64(handed.ttl_s.max(0.0)),
+        study_id: study.study_id,
+        study: study.spec.name.clone(),
+        number,
+        point: plan.points[place].new.point.clone(),
+        objective: study.spec.objective.clone(),
+        seed: trial_seed(study.spec.seed, number),
+        checkpoint: None,
+        checkpoint_epochs: study.spec.checkpoint_epochs,
+        best_value: handed.best_value,
     }
 }

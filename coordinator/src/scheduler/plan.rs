@@ -13,7 +13,7 @@ use tuner::{
 
 use crate::{
     storage::{
-        leases::Planned,
+        leases::{Basis, Planned},
         posterior::{Fitted, Snapshot},
     },
     study::{Study, StudySpec, StudyState},
@@ -43,6 +43,8 @@ impl Fit {
 pub struct Plan {
     /// The new points, in the order of their numbers.
     pub points: Vec<Planned>,
+    /// What they were decided from.
+    pub basis: Basis,
     /// The posterior they were decided from.
     pub fitted: Option<Fitted>,
     /// Whether the space has no point left.
@@ -65,7 +67,7 @@ pub fn room(snapshot: &Snapshot) -> usize {
 /// together get what they would have got one after another. `warm` is used if it fits.
 pub fn make(snapshot: &Snapshot, warm: Option<Fit>, count: usize) -> (Plan, Option<Fit>) {
     let spec = &snapshot.study.spec;
-    let Known { mut history, mut pending, failed } = known(snapshot);
+    let Known { mut history, pending, failed } = known(snapshot);
     let horizon = snapshot.study.next_obs;
     let options = options(snapshot);
     let goals = spec.goals.for_tuner(spec.direction);
@@ -94,16 +96,11 @@ pub fn make(snapshot: &Snapshot, warm: Option<Fit>, count: usize) -> (Plan, Opti
                 point: spec.space.decode(&suggestion.point),
                 unit_point: suggestion.point.clone(),
             },
-            horizon,
-            pending: pending.clone(),
-            failed: failed.clone(),
             origin: suggestion.origin.to_string(),
             mean: suggestion.mean.map(|mean| spec.direction.orient(mean)),
             deviation: suggestion.deviation,
             acquisition: suggestion.acquisition,
-            kernel: kernel.clone(),
         });
-        pending.push(number);
         history.pending.push(suggestion.point.clone());
         history.taken.push(suggestion.point);
     }
@@ -112,7 +109,8 @@ pub fn make(snapshot: &Snapshot, warm: Option<Fit>, count: usize) -> (Plan, Opti
         failed: fit.failed.clone(),
         parts: fit.models.value().parts(),
     });
-    (Plan { points, fitted, exhausted }, fit)
+    let basis = Basis { horizon, pending, failed, kernel };
+    (Plan { points, basis, fitted, exhausted }, fit)
 }
 
 /// What the study asks for. Results from elsewhere are a start already: with each of them, one

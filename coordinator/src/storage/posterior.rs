@@ -1,16 +1,23 @@
 //! What planning reads, and the compare-and-swap by which a plan is published.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use sqlx::{PgConnection, PgPool, types::Json};
 use tuner::{UnitPoint, gp::Parts};
 
-use super::{imported, leases::Planned, prospects, studies};
+use super::{
+    imported,
+    leases::{Basis, Handed, Planned},
+    prospects, studies,
+};
 use crate::{
     error::{Doing as _, Error},
     storage::{self, leases},
     study::Study,
-    trial::TrialState,
+    trial::{Asker, TrialState},
 };
 
 /// One trial as planning sees it.
@@ -65,20 +72,42 @@ pub struct Imported {
 
 /// Reads a study and its trials in one snapshot; `None` if the study was deleted.
 pub async fn snapshot(pool: &PgPool, study_id: i64) -> Result<Option<Snapshot>, Error> {
+    snapshot_after(None, pool, study_id).await
+}
+
+/// The same, faster where `before` is an earlier snapshot of the study: of the trials that had ended
+/// then, nothing changes any more. The result does not depend on it.
+pub async fn snapshot_after(
+    before: Option<Snapshot>,
+    pool: &PgPool,
+    study_id: i64,
+) -> Result<Option<Snapshot>, Error> {
     let mut tx = storage::read(pool, "read a study for planning").await?;
     let Some(study) = studies::by_id(&mut tx, study_id).await? else { return Ok(None) };
-    let tried: Vec<Tried> = sqlx::query_as(
+    let mut known = before.map(|before| before.tried).unwrap_or_default();
+    known.retain(|trial| !trial.state.is_open());
+    // Dense from 0: whoever is not among the known is below their number and missing, or beyond it.
+    let next = known.last().map_or(0, |trial| trial.number + 1);
+    let numbers = known.iter().map(|trial| trial.number).collect::<BTreeSet<i32>>();
+    let missing: Vec<i32> = (0..next).filter(|number| !numbers.contains(number)).collect();
+    let changed: Vec<Tried> = sqlx::query_as(
         "-- posterior::snapshot
         select t.number, t.state, t.unit_point, r.obs_seq, r.value, r.measurements
           from trial t
           left join result r using (trial_id)
          where t.study_id = $1
+           and (t.number >= $2 or t.number = any ($3))
          order by t.number",
     )
     .bind(study_id)
+    .bind(next)
+    .bind(missing)
     .fetch_all(&mut *tx)
     .await
     .doing("read a study's trials")?;
+    let mut tried = known;
+    tried.extend(changed);
+    tried.sort_by_key(|trial| trial.number);
     let imported = imported::known(&mut tx, study_id).await?;
     let prospect_horizon = prospects::last(&mut tx, study_id).await?.map(|last| last.horizon);
     Ok(Some(Snapshot { study, tried, imported, prospect_horizon }))
@@ -95,8 +124,25 @@ pub struct Fitted {
     pub parts: Parts,
 }
 
-/// Publishes a plan made from `read`: raises the posterior's version, numbers and inserts the
-/// trials with their suggestions, stores the posterior. One short transaction, for all of them.
+/// A plan to publish.
+pub struct Publication<'a> {
+    /// The study as it was when the plan was made.
+    pub read: &'a Study,
+    /// What the plan was decided from.
+    pub basis: &'a Basis,
+    /// The new points, in the order of their numbers.
+    pub plan: &'a [Planned],
+    /// The posterior behind it, unless that is stored already.
+    pub fitted: Option<&'a Fitted>,
+    /// Whether the space has no point left.
+    pub exhausted: bool,
+    /// Whether it was made ahead of those who ask, and is worth nothing once another result is known.
+    pub is_ahead: bool,
+}
+
+/// Publishes a plan: raises the posterior's version, numbers and inserts the trials with their
+/// suggestions, leases the n-th to the n-th of `askers`, stores the posterior. One short transaction, for
+/// all of them. Says which asker was handed which.
 ///
 /// Compare-and-swap: any replica may plan at any time, and of those that read the same version one
 /// is believed. The next number is part of the guard too, because a person may enqueue meanwhile.
@@ -107,14 +153,15 @@ pub struct Fitted {
 /// [`Error::PosteriorMoved`] if another plan, an enqueued point or a person's pause was first.
 pub async fn publish(
     pool: &PgPool,
-    read: &Study,
-    plan: &[Planned],
-    fitted: Option<&Fitted>,
-    exhausted: bool,
-) -> Result<(), Error> {
+    publication: &Publication<'_>,
+    askers: &[Asker],
+    lease_ttl: Duration,
+) -> Result<Vec<Handed>, Error> {
+    let Publication { read, basis, plan, fitted, exhausted, is_ahead } = *publication;
     let count = i32::try_from(plan.len()).expect("a plan is smaller than 2^31");
     let moved = Error::PosteriorMoved { study_id: read.study_id, version: read.posterior_version };
     let mut tx = storage::begin(pool, "publish a plan").await?;
+    let mut handed = Vec::new();
     if count > 0 {
         let version: Option<i64> = sqlx::query_scalar(
             "-- posterior::publish
@@ -123,19 +170,23 @@ pub async fn publish(
              where study_id = $1
                and posterior_version = $2
                and next_number = $3
+               and next_number + $4 <= max_trials
+               and not converged
                and state = 'active'
+               and (next_obs = $5 or not $6)
             returning posterior_version",
         )
         .bind(read.study_id)
         .bind(read.posterior_version)
         .bind(read.next_number)
         .bind(count)
+        .bind(basis.horizon)
+        .bind(is_ahead)
         .fetch_optional(&mut *tx)
         .await
         .doing("publish a plan")?;
         let Some(version) = version else { return Err(moved) };
-        let seed = read.spec.seed;
-        leases::insert_planned(&mut tx, read.study_id, version, read.next_number, seed, plan)
+        handed = leases::insert_planned(&mut tx, read, version, basis, plan, askers, lease_ttl)
             .await?;
         if let Some(fitted) = fitted {
             store(&mut tx, read.study_id, version, fitted).await?;
@@ -145,7 +196,8 @@ pub async fn publish(
         studies::set_exhausted(&mut tx, read.study_id).await?;
         studies::close_if_done(&mut tx, read.study_id).await?;
     }
-    tx.commit().await.doing("publish a plan")
+    tx.commit().await.doing("publish a plan")?;
+    Ok(handed)
 }
 
 /// Stores a posterior unless a later one stands.

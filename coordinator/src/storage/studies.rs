@@ -8,7 +8,6 @@ use crate::{
     error::{Doing as _, Error},
     goals::{Constraint, FurtherObjective, Goals},
     study::{Direction, EarlyStopping, EndReason, Objective, Study, StudySpec, StudyState},
-    trial::Asker,
 };
 
 /// Most studies a list shows.
@@ -216,59 +215,53 @@ pub async fn list(db: &mut PgConnection) -> Result<Vec<Study>, Error> {
     Ok(rows.into_iter().map(Study::from).collect())
 }
 
-/// A study that an asker could get work from.
-#[derive(Clone, Copy, Debug, sqlx::FromRow)]
-pub struct Open {
+/// What a study has to give, as of one instant.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct Opening {
     /// Its key.
     pub study_id: i64,
-    /// Whether a trial is queued and its back-off is over.
-    pub has_queued: bool,
-    /// Whether the budget and `max_parallel` leave room for a new trial.
-    pub can_plan: bool,
+    /// Its name.
+    pub name: String,
+    /// The kinds of objective of which it has one.
+    pub kinds: Vec<String>,
+    /// Whether it has ended for good.
+    pub is_final: bool,
+    /// Whether `max_parallel` limits it.
+    pub is_limited: bool,
+    /// Trials that run.
+    pub running: i64,
+    /// Trials that wait for a worker and are not held back by an earlier failure.
+    pub due: i64,
+    /// New trials that the budget and `max_parallel` leave room for.
+    pub room: i64,
 }
 
-/// The active studies that an asker serves, those with the fewest running trials first, so that no
-/// study starves beside another.
-pub async fn open_for(db: &mut PgConnection, asker: &Asker) -> Result<Vec<Open>, Error> {
+/// All studies with what they have to give, by key.
+pub async fn openings(db: &mut PgConnection) -> Result<Vec<Opening>, Error> {
     sqlx::query_as(
-        "-- studies::open_for
-        select s.study_id,
-               exists (select from trial t
-                        where t.study_id = s.study_id and t.state = 'queued'
-                          and t.not_before <= clock_timestamp()) as has_queued,
-               s.next_number < s.max_trials and not s.exhausted and not s.converged
-                   and o.open < s.max_parallel as can_plan
+        "-- studies::openings
+        select s.study_id, s.name, array(select jsonb_object_keys(s.objective)) as kinds,
+               s.state in ('completed', 'cancelled') as is_final,
+               s.max_parallel < 10000 as is_limited,
+               coalesce(o.running, 0) as running,
+               coalesce(o.due, 0) as due,
+               case when s.state <> 'active' or s.exhausted or s.converged then 0
+                    else greatest(0, least(s.max_trials - s.next_number, s.max_parallel - o.open))
+               end as room
           from study s
-         cross join lateral (
-               select count(*) as open, count(*) filter (where t.state = 'running') as running
+          left join lateral (
+               select count(*) as open,
+                      count(*) filter (where t.state = 'running') as running,
+                      count(*) filter (where t.state = 'queued'
+                                         and t.not_before <= clock_timestamp()) as due
                  from trial t
                 where t.study_id = s.study_id and t.state in ('queued', 'running')) o
-         where s.state = 'active'
-           and exists (select from jsonb_object_keys(s.objective) as kind where kind = any ($1))
-           and (cardinality($2::text[]) = 0 or s.name = any ($2))
-         order by o.running, s.study_id",
+            on s.state = 'active'
+         order by s.study_id",
     )
-    .bind(&asker.objectives)
-    .bind(&asker.studies)
     .fetch_all(db)
     .await
     .doing("look for open studies")
-}
-
-/// Whether there have been studies that an asker serves and all of them have ended.
-pub async fn all_ended(db: &mut PgConnection, asker: &Asker) -> Result<bool, Error> {
-    sqlx::query_scalar(
-        "-- studies::all_ended
-        select count(*) > 0 and bool_and(s.state in ('completed', 'cancelled'))
-          from study s
-         where exists (select from jsonb_object_keys(s.objective) as kind where kind = any ($1))
-           and (cardinality($2::text[]) = 0 or s.name = any ($2))",
-    )
-    .bind(&asker.objectives)
-    .bind(&asker.studies)
-    .fetch_one(db)
-    .await
-    .doing("look whether all studies have ended")
 }
 
 /// Moves a study from one of the states `from` to `to`; `false` if it is in none of them.

@@ -185,21 +185,21 @@ async fn can_be_computed_again(spec: StudySpec, learned: &str, least: usize) {
     let bits = |value: Option<f64>| value.map(f64::to_bits);
     for row in &recorded {
         let (again, _) = plan::make(&as_it_was(&last, row), None, 1);
-        let again = &again.points[0];
+        let (again, basis) = (&again.points[0], &again.basis);
         let number = row.number;
         let tried = &last.tried[usize::try_from(number).unwrap()];
         let found = again.new.unit_point.0.iter().map(|unit| unit.to_bits());
         let point = tried.unit_point.iter().map(|unit| unit.to_bits());
         assert_eq!(found.collect::<Vec<_>>(), point.collect::<Vec<_>>(), "trial {number}");
         assert_eq!(
-            (&again.origin, &again.pending, &again.failed),
+            (&again.origin, &basis.pending, &basis.failed),
             (&row.origin, &row.pending, &row.failed),
             "trial {number}"
         );
         assert_eq!(bits(again.mean), bits(row.mean), "trial {number}");
         assert_eq!(bits(again.deviation), bits(row.deviation), "trial {number}");
         assert_eq!(bits(again.acquisition), bits(row.acquisition), "trial {number}");
-        assert_eq!(again.kernel, row.kernel, "trial {number}");
+        assert_eq!(basis.kernel, row.kernel, "trial {number}");
     }
 }
 

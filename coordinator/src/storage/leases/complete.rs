@@ -1,15 +1,15 @@
 //! A trial ends with a value, exactly once.
 
 use serde_json::json;
-use sqlx::{PgConnection, PgPool, types::Json};
+use sqlx::{Connection as _, PgConnection, PgPool, types::Json};
 
 use super::lost;
 use crate::{
     error::{Doing as _, Error},
     goals::{Constraint, FurtherObjective, Goals, Judged, Missing},
-    storage::{self, events, studies},
+    storage::{events, studies},
     study::{Direction, StudyState},
-    trial::{LeaseRef, Report, TrialState},
+    trial::{LeaseRef, Report},
 };
 
 /// What became of a report.
@@ -30,83 +30,133 @@ pub enum Recorded {
 /// forestalled finds the trial `queued` under the same attempt, and is accepted. A report that a
 /// person's cancel has not reached in time is accepted too: cancel is a request until acknowledged.
 ///
+/// One statement and one commit where nothing but the value counts. A report that must be judged by
+/// further objectives or bounds is judged first; none of those changes meanwhile.
+///
 /// # Errors
 ///
 /// [`Error::Unmeasured`] if the report lacks what the study weighs or bounds; the lease stands.
 /// [`Error::LeaseLost`] if the trial was handed on or has ended otherwise; the report is then kept
 /// in `late_report`. [`Error::ResultConflict`] if this attempt has reported something else.
 pub async fn complete(pool: &PgPool, fence: &LeaseRef, report: &Report) -> Result<Recorded, Error> {
-    let mut tx = storage::begin(pool, "record a result").await?;
     let sha256 = report.sha256();
-    let judged = match asked(&mut tx, fence).await? {
-        None => None,
-        Some(asked) => match asked.goals.judge(asked.direction, report.value, &report.measurements)
-        {
-            Ok(judged) => Some(judged),
-            Err(missing) => {
-                let refusal = unmeasured(&mut tx, fence, asked, report, missing).await?;
-                tx.commit().await.doing("refuse a report")?;
-                return Err(refusal);
+    let mut db = pool.acquire().await.doing("record a result")?;
+    let mut recorded = record(&mut db, fence, report, &sha256, None).await?;
+    if recorded.is_none() {
+        let mut tx = db.begin().await.doing("judge a report")?;
+        let judged = match asked(&mut tx, fence).await? {
+            None => None,
+            Some(asked) => {
+                match asked.goals.judge(asked.direction, report.value, &report.measurements) {
+                    Ok(judged) => Some(judged),
+                    Err(missing) => {
+                        let refusal = unmeasured(&mut tx, fence, asked, report, missing).await?;
+                        tx.commit().await.doing("refuse a report")?;
+                        return Err(refusal);
+                    }
+                }
             }
-        },
-    };
-    let Some(study_id) = finish_trial(&mut tx, fence, report.state()).await? else {
-        let answer = refuse(&mut tx, fence, report, &sha256).await;
-        tx.commit().await.doing("keep a refused report")?;
-        return answer;
-    };
+        };
+        if judged.is_some() {
+            recorded = record(&mut tx, fence, report, &sha256, judged.as_ref()).await?;
+        }
+        if recorded.is_none() {
+            let answer = refuse(&mut tx, fence, report, &sha256).await;
+            tx.commit().await.doing("keep a refused report")?;
+            return answer;
+        }
+        tx.commit().await.doing("record a result")?;
+    }
+    let (study_id, may_end) = recorded.expect("it returned otherwise");
+    if may_end {
+        // Whoever dies before this leaves it to the reaper.
+        let mut tx = db.begin().await.doing("close a study")?;
+        studies::close_if_done(&mut tx, study_id).await?;
+        tx.commit().await.doing("close a study")?;
+    }
+    Ok(Recorded::Now { study_id })
+}
 
-    sqlx::query(
-        "-- leases::complete, the lease
-        delete from lease where trial_id = $1 and attempt = $2",
-    )
-    .bind(fence.trial_id)
-    .bind(fence.attempt)
-    .execute(&mut *tx)
-    .await
-    .doing("end a lease")?;
-
-    sqlx::query(
-        "-- leases::complete, the attempt
-        update attempt
-           set outcome = $3::text::attempt_outcome, ended_at = clock_timestamp(), failure_class = null
-         where trial_id = $1 and attempt = $2 and outcome in ('running', 'expired')",
-    )
-    .bind(fence.trial_id)
-    .bind(fence.attempt)
-    .bind(report.state().as_str())
-    .execute(&mut *tx)
-    .await
-    .doing("close an attempt")?;
-
-    // The counter is raised under the study's row lock until commit, so that committed observations
-    // form a dense prefix in every snapshot. Last, because everybody wants that lock.
-    sqlx::query(
-        "-- leases::complete, the result
-        with counted as (
-            update study set next_obs = next_obs + 1 where study_id = $2
-            returning next_obs - 1 as obs_seq)
+/// Moves the trial to its end state, ends its lease and its attempt, and keeps the result, if the fence
+/// still holds and nothing is left to judge. Says which study it was and whether it may have been its last.
+///
+/// The counter of observations is raised under the study's row lock until commit, so that committed
+/// observations form a dense prefix in every snapshot. It waits for the lease to be gone, because
+/// everybody wants that lock and it is taken last.
+async fn record(
+    db: &mut PgConnection,
+    fence: &LeaseRef,
+    report: &Report,
+    sha256: &[u8],
+    judged: Option<&Judged>,
+) -> Result<Option<(i64, bool)>, Error> {
+    sqlx::query_as(
+        "-- leases::complete
+        with old as (
+            select t.trial_id, t.state
+              from trial t
+              join study s using (study_id)
+             where t.trial_id = $1
+               and t.attempt = $2
+               and t.state in ('running', 'queued')
+               and exists (select from attempt a
+                            where a.trial_id = t.trial_id
+                              and a.attempt = t.attempt
+                              and a.lease_id = $3
+                              and a.outcome in ('running', 'expired'))
+               and ($4 or s.also = '[]' and s.constraints = '[]')
+               for update of t),
+        done as (
+            update trial t
+               set state = $5, finished_at = clock_timestamp()
+              from old
+             where t.trial_id = old.trial_id
+            returning t.trial_id, t.study_id, t.attempt, old.state as was),
+        noted as (
+            insert into event (study_id, trial_id, attempt, kind, from_state, to_state)
+            select study_id, trial_id, attempt,
+                   case $5 when 'pruned' then 'prune' else 'complete' end, was, $5
+              from done),
+        freed as (
+            delete from lease l using done
+             where l.trial_id = done.trial_id and l.attempt = done.attempt
+            returning l.trial_id),
+        closed as (
+            update attempt a
+               set outcome = $5::text::attempt_outcome, ended_at = clock_timestamp(),
+                   failure_class = null
+              from done
+             where a.trial_id = done.trial_id
+               and a.attempt = done.attempt
+               and a.outcome in ('running', 'expired')),
+        counted as (
+            update study s set next_obs = s.next_obs + 1
+              from (select study_id, (select count(*) from freed) as freed from done) d
+             where s.study_id = d.study_id
+            returning s.study_id, s.direction, s.next_obs - 1 as obs_seq,
+                      s.next_number >= s.max_trials or s.exhausted or s.converged as may_end)
         insert into result (trial_id, study_id, attempt, obs_seq, value, measurements, payload_sha256,
                             feasible, objectives, is_pruned)
-        select $1, $2, $3, obs_seq, $4, $5, $6, $7, $8, $9 from counted",
+        select $1, study_id, $2, obs_seq, $6, $7, $8, $9,
+               coalesce($10, array[case direction when 'maximize' then $6 else -$6 end]), $11
+          from counted
+        returning study_id, (select may_end from counted)",
     )
     .bind(fence.trial_id)
-    .bind(study_id)
     .bind(fence.attempt)
+    .bind(fence.lease_id)
+    .bind(judged.is_some())
+    .bind(report.state())
     .bind(report.value)
     .bind(Json(&report.measurements))
-    .bind(&sha256)
+    .bind(sha256)
     // What an unfinished training would have come to, nobody knows: it never counts as the best.
-    .bind(!report.is_pruned && judged.as_ref().is_none_or(Judged::is_feasible))
-    .bind(judged.map(|judged| judged.objectives))
+    .bind(!report.is_pruned && judged.is_none_or(Judged::is_feasible))
+    .bind(judged.map(|judged| judged.objectives.clone()))
     .bind(report.is_pruned)
-    .execute(&mut *tx)
+    .fetch_optional(db)
     .await
-    .doing("record a result")?;
-
-    studies::close_if_done(&mut tx, study_id).await?;
-    tx.commit().await.doing("record a result")?;
-    Ok(Recorded::Now { study_id })
+    .doing("record a result")
 }
 
 /// What the study of an attempt asks of a report.
@@ -170,47 +220,6 @@ async fn unmeasured(
     let known = report.measurements.keys().map(String::as_str);
     let closest = recipe::closest(&measurement, known).map(str::to_owned);
     Ok(Error::Unmeasured { study, measurement, closest, paused })
-}
-
-/// Moves the trial to its end state `to` if the fence still holds; `None` if it does not.
-async fn finish_trial(
-    db: &mut PgConnection,
-    fence: &LeaseRef,
-    to: TrialState,
-) -> Result<Option<i64>, Error> {
-    sqlx::query_scalar(
-        "-- leases::complete, the trial
-        with old as (
-            select t.trial_id, t.state
-              from trial t
-             where t.trial_id = $1
-               and t.attempt = $2
-               and t.state in ('running', 'queued')
-               and exists (select from attempt a
-                            where a.trial_id = t.trial_id
-                              and a.attempt = t.attempt
-                              and a.lease_id = $3
-                              and a.outcome in ('running', 'expired'))
-               for update of t),
-        done as (
-            update trial t
-               set state = $4, finished_at = clock_timestamp()
-              from old
-             where t.trial_id = old.trial_id
-            returning t.trial_id, t.study_id, t.attempt, old.state as was)
-        insert into event (study_id, trial_id, attempt, kind, from_state, to_state)
-        select study_id, trial_id, attempt, case $4 when 'pruned' then 'prune' else 'complete' end,
-               was, $4
-          from done
-        returning study_id",
-    )
-    .bind(fence.trial_id)
-    .bind(fence.attempt)
-    .bind(fence.lease_id)
-    .bind(to)
-    .fetch_optional(db)
-    .await
-    .doing("complete a trial")
 }
 
 /// Tells a repeated report from a contradicting one and from one that came too late.

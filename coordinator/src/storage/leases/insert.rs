@@ -1,26 +1,24 @@
 //! New trials: planned by the algorithm or chosen by a person.
 
+use std::time::Duration;
+
 use serde_json::json;
 use sqlx::{PgConnection, types::Json};
-use tuner::Value;
+use tuner::{Point, Value};
+use uuid::Uuid;
 
 use crate::{
     error::{Doing as _, Error},
     storage::events,
-    trial::NewPoint,
+    study::Study,
+    trial::{Asker, NewPoint},
 };
 
-/// A planned point, with what it was decided from.
+/// A planned point.
 #[derive(Clone, Debug)]
 pub struct Planned {
     /// The point.
     pub new: NewPoint,
-    /// Observations 0 … horizon−1 were known.
-    pub horizon: i32,
-    /// Numbers of the trials that were open.
-    pub pending: Vec<i32>,
-    /// Numbers of the trials that had failed.
-    pub failed: Vec<i32>,
     /// Why this point.
     pub origin: String,
     /// Predicted value, objective's unit.
@@ -29,45 +27,149 @@ pub struct Planned {
     pub deviation: Option<f64>,
     /// Log expected improvement.
     pub acquisition: Option<f64>,
+}
+
+/// What the points of a plan were decided from. Each of them saw those before it as open, too.
+#[derive(Clone, Debug, Default)]
+pub struct Basis {
+    /// Observations 0 … horizon−1 were known.
+    pub horizon: i32,
+    /// Numbers of the trials that were open.
+    pub pending: Vec<i32>,
+    /// Numbers of the trials that had failed.
+    pub failed: Vec<i32>,
     /// The kernel's hyperparameters, by name.
     pub kernel: Option<serde_json::Value>,
 }
 
-/// Inserts planned trials from number `first` on, each with its suggestion, in the transaction that
-/// raised the posterior's version to `version`.
+/// A planned trial that was leased as it was inserted.
+#[derive(Debug, sqlx::FromRow)]
+pub struct Handed {
+    /// Its place in the plan, and among those who asked.
+    pub place: i64,
+    /// The trial.
+    pub trial_id: i64,
+    /// The lease of its first attempt.
+    pub lease_id: Uuid,
+    /// How long the lease lasts from now.
+    pub ttl_s: f64,
+    /// The study's best value.
+    pub best_value: Option<f64>,
+}
+
+/// Inserts planned trials from number `read.next_number` on, each with its suggestion, in the transaction
+/// that raised the posterior's version to `version`, and leases the first of them to `askers`, the n-th to
+/// the n-th. A trial whose asker's slot holds a lease already waits in the queue, and nobody is handed it
+/// here. One statement for all: a plan may hold many.
 pub async fn insert_planned(
     db: &mut PgConnection,
-    study_id: i64,
+    read: &Study,
     version: i64,
-    first: i32,
-    seed: u64,
+    basis: &Basis,
     plan: &[Planned],
-) -> Result<(), Error> {
-    for (number, planned) in (first..).zip(plan) {
-        let trial_id = insert(db, study_id, number, 0, "plan", &planned.new).await?;
-        sqlx::query(
-            "-- leases::insert_planned
+    askers: &[Asker],
+    lease_ttl: Duration,
+) -> Result<Vec<Handed>, Error> {
+    let Some(first) = plan.first() else { return Ok(Vec::new()) };
+    let dimensions = i32::try_from(first.new.unit_point.0.len()).expect("spaces are small");
+    let units: Vec<f64> = plan.iter().flat_map(|planned| planned.new.unit_point.0.clone()).collect();
+    let params: Vec<Json<&Point>> = plan.iter().map(|planned| Json(&planned.new.point)).collect();
+    let of_plan = |take: fn(&Planned) -> Option<f64>| plan.iter().map(take).collect::<Vec<_>>();
+    let askers = &askers[..askers.len().min(plan.len())];
+    let max_trial_seconds = f64::from(read.spec.max_trial_seconds);
+    sqlx::query_as(
+        "-- leases::insert_planned
+        with planned as materialized (
+            select nextval(pg_get_serial_sequence('trial', 'trial_id')) as trial_id, p.place,
+                   $2::integer + p.place::integer - 1 as number, p.params,
+                   ($5::float8[])[(p.place - 1) * $6 + 1 : p.place * $6] as unit_point,
+                   p.origin, p.mean, p.deviation, p.acquisition, p.worker_id, p.slot
+              from unnest($3::jsonb[], $4::text[], $7::float8[], $8::float8[], $9::float8[],
+                          $10::uuid[], $11::integer[])
+                   with ordinality as p (params, origin, mean, deviation, acquisition,
+                                         worker_id, slot, place)),
+        known as (
+            insert into worker (worker_id, label, device)
+            select distinct on (w.worker_id) w.worker_id, w.label, w.device
+              from unnest($10::uuid[], $12::text[], $13::text[]) as w (worker_id, label, device)
+             where w.worker_id is not null
+                on conflict (worker_id) do nothing),
+        leased as (
+            insert into lease (trial_id, attempt, lease_id, worker_id, slot, expires_at, deadline_at)
+            select trial_id, 1, gen_random_uuid(), worker_id, slot,
+                   clock_timestamp() + make_interval(secs => least($14, $15)),
+                   clock_timestamp() + make_interval(secs => $15)
+              from planned
+             where worker_id is not null
+             order by place
+                on conflict on constraint one_lease_per_slot do nothing
+            returning trial_id, lease_id, worker_id, expires_at),
+        added as (
+            insert into trial (trial_id, study_id, number, state, attempt, params, unit_point)
+                   overriding system value
+            select p.trial_id, $1, p.number,
+                   case when l.trial_id is null then 'queued' else 'running' end::trial_state,
+                   case when l.trial_id is null then 0 else 1 end,
+                   p.params, p.unit_point
+              from planned p left join leased l using (trial_id)),
+        begun as (
+            insert into attempt (trial_id, attempt, worker_id, lease_id)
+            select trial_id, 1, worker_id, lease_id from leased),
+        typed as (
+            insert into trial_param (trial_id, name, value_num, value_text)
+            select p.trial_id, v.key,
+                   case jsonb_typeof(v.value) when 'number' then v.value::float8
+                                              when 'boolean' then v.value::boolean::integer end,
+                   case jsonb_typeof(v.value) when 'string' then v.value #>> '{}' end
+              from planned p cross join lateral jsonb_each(p.params) as v),
+        suggested as (
             insert into suggestion (trial_id, study_id, posterior_version, horizon, pending, failed,
                                     seed, origin, mean, deviation, acquisition, kernel)
-            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
-        )
-        .bind(trial_id)
-        .bind(study_id)
-        .bind(version)
-        .bind(planned.horizon)
-        .bind(&planned.pending)
-        .bind(&planned.failed)
-        .bind(seed.cast_signed())
-        .bind(&planned.origin)
-        .bind(planned.mean)
-        .bind(planned.deviation)
-        .bind(planned.acquisition)
-        .bind(planned.kernel.as_ref().map(Json))
-        .execute(&mut *db)
-        .await
-        .doing("store a suggestion")?;
-    }
-    Ok(())
+            select trial_id, $1, $16, $17,
+                   $18::integer[] || array(select generate_series($2, number - 1)), $19, $20,
+                   origin, mean, deviation, acquisition, $21
+              from planned),
+        noted as (
+            insert into event (study_id, trial_id, attempt, kind, from_state, to_state)
+            select $1, e.trial_id, e.attempt, e.kind, e.from_state, e.to_state
+              from (select trial_id, null::integer as attempt, 'plan' as kind,
+                           null::trial_state as from_state, null::trial_state as to_state
+                      from planned
+                    union all
+                    select trial_id, 1, 'lease', 'queued', 'running' from leased) e
+             order by e.trial_id, e.attempt nulls first)
+        select p.place, p.trial_id, l.lease_id,
+               extract(epoch from l.expires_at - clock_timestamp())::float8 as ttl_s,
+               (select case s.direction when 'maximize' then max(r.value) else min(r.value) end
+                  from result r join study s using (study_id)
+                 where r.study_id = $1 and r.feasible group by s.direction) as best_value
+          from planned p join leased l using (trial_id)
+         order by p.place",
+    )
+    .bind(read.study_id)
+    .bind(read.next_number)
+    .bind(params)
+    .bind(plan.iter().map(|planned| planned.origin.as_str()).collect::<Vec<_>>())
+    .bind(units)
+    .bind(dimensions)
+    .bind(of_plan(|planned| planned.mean))
+    .bind(of_plan(|planned| planned.deviation))
+    .bind(of_plan(|planned| planned.acquisition))
+    .bind(askers.iter().map(|asker| asker.worker_id).collect::<Vec<_>>())
+    .bind(askers.iter().map(|asker| asker.slot).collect::<Vec<_>>())
+    .bind(askers.iter().map(|asker| asker.label.as_str()).collect::<Vec<_>>())
+    .bind(askers.iter().map(|asker| asker.device.as_str()).collect::<Vec<_>>())
+    .bind(lease_ttl.as_secs_f64())
+    .bind(max_trial_seconds)
+    .bind(version)
+    .bind(basis.horizon)
+    .bind(&basis.pending)
+    .bind(&basis.failed)
+    .bind(read.spec.seed.cast_signed())
+    .bind(basis.kernel.as_ref().map(Json))
+    .fetch_all(db)
+    .await
+    .doing("insert planned trials")
 }
 
 /// Enqueues points that a person chose, ahead of planned ones; says their numbers, or `None` if the

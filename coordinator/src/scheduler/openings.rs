@@ -1,0 +1,218 @@
+//! Which studies have something to give: one look at the database for all who ask at once.
+//!
+//! A hint that saves questions, never a decision: whether a trial may be handed out is decided by the
+//! statements that hand it out. Who takes a look takes with it one of the trials that were seen there, so
+//! that ten thousand askers do not run after the same ten.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use sqlx::PgPool;
+use tokio::{
+    sync::{Mutex, watch},
+    time::Instant,
+};
+
+use crate::{
+    error::{Doing as _, Error},
+    storage::studies::{self, Opening},
+    trial::Asker,
+};
+
+/// How long a look is good for, if nothing is known to have changed: what another replica did, or a
+/// back-off that is over, is seen after it.
+pub const POLL: Duration = Duration::from_secs(1);
+
+/// How long a look is good for although something has changed, for those who find something in it.
+const STALE: Duration = Duration::from_millis(100);
+
+/// The last look, shared by all who ask this replica.
+pub struct Openings {
+    pool: PgPool,
+    changes: watch::Receiver<u64>,
+    last: Mutex<Option<Arc<Look>>>,
+}
+
+/// The studies as they were seen once, and what has been taken of them since.
+pub struct Look {
+    at: Instant,
+    change: u64,
+    studies: Vec<Seen>,
+}
+
+struct Seen {
+    opening: Opening,
+    /// Of `due` and `room` what nobody has taken yet; below zero if more tried.
+    due: AtomicI64,
+    room: AtomicI64,
+    taken: AtomicI64,
+}
+
+/// Where an asker should try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Try {
+    /// A trial waits in the queue of this study.
+    Queue {
+        /// The study's key.
+        study_id: i64,
+        /// Whether grants must take turns.
+        is_limited: bool,
+    },
+    /// A trial can be planned for this study.
+    Plan {
+        /// The study's key.
+        study_id: i64,
+    },
+}
+
+impl Openings {
+    /// Nothing seen yet; `changes` counts what happens in this replica.
+    pub fn new(pool: PgPool, changes: watch::Receiver<u64>) -> Self {
+        Self { pool, changes, last: Mutex::default() }
+    }
+
+    /// A look that is not too old for this asker. Those who come while one is taken share it.
+    pub async fn look(&self, asker: &Asker) -> Result<Arc<Look>, Error> {
+        let mut last = self.last.lock().await;
+        // Read before the database is: what changes in between makes the look stale.
+        let change = *self.changes.borrow();
+        if let Some(look) = &*last {
+            let age = look.at.elapsed();
+            if age < POLL && (look.change == change || age < STALE && look.has_for(asker)) {
+                return Ok(Arc::clone(look));
+            }
+        }
+        let at = Instant::now();
+        let mut connection = self.pool.acquire().await.doing("reach the database")?;
+        let openings = studies::openings(&mut connection).await?;
+        let look = Arc::new(Look { at, change, studies: openings.into_iter().map(Seen::of).collect() });
+        *last = Some(Arc::clone(&look));
+        Ok(look)
+    }
+}
+
+impl Look {
+    /// Takes one trial of the study that has the fewest running among those that the asker serves, so that
+    /// no study starves beside another; of equals the older one. `skip` were tried in vain.
+    pub fn take(&self, asker: &Asker, skip: &[i64]) -> Option<Try> {
+        let mut served: Vec<&Seen> = self
+            .studies
+            .iter()
+            .filter(|seen| seen.is_served_by(asker) && !skip.contains(&seen.opening.study_id))
+            .collect();
+        served.sort_by_key(|seen| seen.opening.running + seen.taken.load(Relaxed));
+        served.into_iter().find_map(Seen::take)
+    }
+
+    /// Whether there have been studies that the asker serves, and all of them have ended.
+    pub fn all_ended(&self, asker: &Asker) -> bool {
+        let mut served = self.studies.iter().filter(|seen| seen.is_served_by(asker)).peekable();
+        served.peek().is_some() && served.all(|seen| seen.opening.is_final)
+    }
+
+    fn has_for(&self, asker: &Asker) -> bool {
+        self.studies.iter().any(|seen| {
+            (seen.due.load(Relaxed) > 0 || seen.room.load(Relaxed) > 0) && seen.is_served_by(asker)
+        })
+    }
+}
+
+impl Seen {
+    fn of(opening: Opening) -> Self {
+        let (due, room) = (AtomicI64::new(opening.due), AtomicI64::new(opening.room));
+        Self { opening, due, room, taken: AtomicI64::new(0) }
+    }
+
+    fn is_served_by(&self, asker: &Asker) -> bool {
+        let Opening { name, kinds, .. } = &self.opening;
+        kinds.iter().any(|kind| asker.objectives.contains(kind))
+            && (asker.studies.is_empty() || asker.studies.contains(name))
+    }
+
+    fn take(&self) -> Option<Try> {
+        let Opening { study_id, is_limited, .. } = self.opening;
+        let found = if self.due.fetch_sub(1, Relaxed) > 0 {
+            Some(Try::Queue { study_id, is_limited })
+        } else if self.room.fetch_sub(1, Relaxed) > 0 {
+            Some(Try::Plan { study_id })
+        } else {
+            None
+        };
+        if found.is_some() {
+            self.taken.fetch_add(1, Relaxed);
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn opening(study_id: i64, running: i64, due: i64, room: i64) -> Opening {
+        Opening {
+            study_id,
+            name: format!("study-{study_id}"),
+            kinds: vec!["external".into()],
+            is_final: false,
+            is_limited: false,
+            running,
+            due,
+            room,
+        }
+    }
+
+    fn look(openings: Vec<Opening>) -> Look {
+        Look { at: Instant::now(), change: 0, studies: openings.into_iter().map(Seen::of).collect() }
+    }
+
+    fn asker(studies: &[&str]) -> Asker {
+        Asker {
+            worker_id: Uuid::nil(),
+            slot: 0,
+            objectives: vec!["external".into()],
+            studies: studies.iter().map(|&name| name.to_owned()).collect(),
+            label: String::new(),
+            device: String::new(),
+        }
+    }
+
+    #[test]
+    fn what_was_seen_is_taken_once_and_shared_evenly() {
+        let look = look(vec![opening(1, 0, 1, 2), opening(2, 1, 0, 5)]);
+        let taken: Vec<Option<Try>> = (0..9).map(|_| look.take(&asker(&[]), &[])).collect();
+        let (queue, plan) = (
+            Some(Try::Queue { study_id: 1, is_limited: false }),
+            |study_id| Some(Try::Plan { study_id }),
+        );
+        assert_eq!(taken[..5], [queue, plan(1), plan(2), plan(1), plan(2)]);
+        assert_eq!(taken[5..], [plan(2), plan(2), plan(2), None]);
+        assert!(!look.has_for(&asker(&[])));
+    }
+
+    #[test]
+    fn an_asker_gets_what_it_serves_and_has_not_tried() {
+        let look = look(vec![opening(1, 0, 0, 9), opening(2, 5, 0, 9)]);
+        assert_eq!(look.take(&asker(&["study-2"]), &[]), Some(Try::Plan { study_id: 2 }));
+        assert_eq!(look.take(&asker(&[]), &[1]), Some(Try::Plan { study_id: 2 }));
+        assert_eq!(look.take(&asker(&["study-3"]), &[]), None);
+        let other = Asker { objectives: vec!["whetstone".into()], ..asker(&[]) };
+        assert_eq!(look.take(&other, &[]), None);
+    }
+
+    #[test]
+    fn all_have_ended_only_where_there_were_some() {
+        let ended = Opening { is_final: true, ..opening(1, 0, 0, 0) };
+        let look = look(vec![ended, opening(2, 0, 0, 0)]);
+        assert!(look.all_ended(&asker(&["study-1"])));
+        assert!(!look.all_ended(&asker(&[])));
+        assert!(!look.all_ended(&asker(&["study-3"])));
+    }
+}
