@@ -118,6 +118,12 @@ impl Scheduler {
 
     /// Wakes everybody who waits for a change, and the keeper of the study that changed.
     pub fn changed(&self, study_id: i64) {
+        self.inner.openings.upset();
+        self.recorded(study_id);
+    }
+
+    /// The same where all that changed is that a result came in.
+    fn recorded(&self, study_id: i64) {
         self.inner.changes.send_modify(|count| *count += 1);
         self.keeper(study_id).wake();
     }
@@ -245,7 +251,7 @@ impl Scheduler {
     pub async fn complete(&self, fence: &LeaseRef, report: &Report) -> Result<bool, Error> {
         match leases::complete(self.pool(), fence, report).await? {
             Recorded::Now { study_id } => {
-                self.changed(study_id);
+                self.recorded(study_id);
                 Ok(false)
             }
             Recorded::Before => Ok(true),

@@ -7,7 +7,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicI64, Ordering::Relaxed},
+        atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -28,13 +28,16 @@ use crate::{
 /// back-off that is over, is seen after it.
 pub const POLL: Duration = Duration::from_secs(1);
 
-/// How long a look is good for although something has changed, for those who find something in it.
+/// How long a look is good for although results have come in, for those who find something in it: a
+/// result leaves no trial in the queue that should be preferred.
 const STALE: Duration = Duration::from_millis(100);
 
 /// The last look, shared by all who ask this replica.
 pub struct Openings {
     pool: PgPool,
     changes: watch::Receiver<u64>,
+    /// Counts the changes that may have put a trial into a queue.
+    upsets: AtomicU64,
     last: Mutex<Option<Arc<Look>>>,
 }
 
@@ -42,6 +45,7 @@ pub struct Openings {
 pub struct Look {
     at: Instant,
     change: u64,
+    upset: u64,
     studies: Vec<Seen>,
 }
 
@@ -73,24 +77,30 @@ pub enum Try {
 impl Openings {
     /// Nothing seen yet; `changes` counts what happens in this replica.
     pub fn new(pool: PgPool, changes: watch::Receiver<u64>) -> Self {
-        Self { pool, changes, last: Mutex::default() }
+        Self { pool, changes, upsets: AtomicU64::new(0), last: Mutex::default() }
+    }
+
+    /// Says that more has changed than that a result came in: no earlier look is good for anything.
+    pub fn upset(&self) {
+        self.upsets.fetch_add(1, Relaxed);
     }
 
     /// A look that is not too old for this asker. Those who come while one is taken share it.
     pub async fn look(&self, asker: &Asker) -> Result<Arc<Look>, Error> {
         let mut last = self.last.lock().await;
         // Read before the database is: what changes in between makes the look stale.
-        let change = *self.changes.borrow();
+        let (change, upset) = (*self.changes.borrow(), self.upsets.load(Relaxed));
         if let Some(look) = &*last {
             let age = look.at.elapsed();
-            if age < POLL && (look.change == change || age < STALE && look.has_for(asker)) {
+            let is_fresh = look.change == change || age < STALE && look.has_for(asker);
+            if age < POLL && look.upset == upset && is_fresh {
                 return Ok(Arc::clone(look));
             }
         }
         let at = Instant::now();
         let mut connection = self.pool.acquire().await.doing("reach the database")?;
         let openings = studies::openings(&mut connection).await?;
-        let look = Arc::new(Look { at, change, studies: openings.into_iter().map(Seen::of).collect() });
+        let look = Arc::new(Look { at, change, upset, studies: openings.into_iter().map(Seen::of).collect() });
         *last = Some(Arc::clone(&look));
         Ok(look)
     }
@@ -170,7 +180,7 @@ mod tests {
     }
 
     fn look(openings: Vec<Opening>) -> Look {
-        Look { at: Instant::now(), change: 0, studies: openings.into_iter().map(Seen::of).collect() }
+        Look { at: Instant::now(), change: 0, upset: 0, studies: openings.into_iter().map(Seen::of).collect() }
     }
 
     fn asker(studies: &[&str]) -> Asker {

@@ -30,8 +30,9 @@ pub enum Recorded {
 /// forestalled finds the trial `queued` under the same attempt, and is accepted. A report that a
 /// person's cancel has not reached in time is accepted too: cancel is a request until acknowledged.
 ///
-/// One statement and one commit where nothing but the value counts. A report that must be judged by
-/// further objectives or bounds is judged first; none of those changes meanwhile.
+/// One statement and one commit where nothing but the value counts and the study goes on. Otherwise the
+/// report is judged by the further objectives and bounds, and the study closed with it, in a transaction.
+/// If its last trial was planned in the very moment in between, the reaper closes it.
 ///
 /// # Errors
 ///
@@ -41,44 +42,38 @@ pub enum Recorded {
 pub async fn complete(pool: &PgPool, fence: &LeaseRef, report: &Report) -> Result<Recorded, Error> {
     let sha256 = report.sha256();
     let mut db = pool.acquire().await.doing("record a result")?;
-    let mut recorded = record(&mut db, fence, report, &sha256, None).await?;
-    if recorded.is_none() {
-        let mut tx = db.begin().await.doing("judge a report")?;
-        let judged = match asked(&mut tx, fence).await? {
-            None => None,
-            Some(asked) => {
-                match asked.goals.judge(asked.direction, report.value, &report.measurements) {
-                    Ok(judged) => Some(judged),
-                    Err(missing) => {
-                        let refusal = unmeasured(&mut tx, fence, asked, report, missing).await?;
-                        tx.commit().await.doing("refuse a report")?;
-                        return Err(refusal);
-                    }
-                }
+    if let Some(study_id) = record(&mut db, fence, report, &sha256, None).await? {
+        return Ok(Recorded::Now { study_id });
+    }
+    let mut tx = db.begin().await.doing("record a result")?;
+    let judged = match asked(&mut tx, fence).await? {
+        None => None,
+        Some(asked) => match asked.goals.judge(asked.direction, report.value, &report.measurements)
+        {
+            Ok(judged) => Some(judged),
+            Err(missing) => {
+                let refusal = unmeasured(&mut tx, fence, asked, report, missing).await?;
+                tx.commit().await.doing("refuse a report")?;
+                return Err(refusal);
             }
-        };
-        if judged.is_some() {
-            recorded = record(&mut tx, fence, report, &sha256, judged.as_ref()).await?;
-        }
-        if recorded.is_none() {
-            let answer = refuse(&mut tx, fence, report, &sha256).await;
-            tx.commit().await.doing("keep a refused report")?;
-            return answer;
-        }
-        tx.commit().await.doing("record a result")?;
-    }
-    let (study_id, may_end) = recorded.expect("it returned otherwise");
-    if may_end {
-        // Whoever dies before this leaves it to the reaper.
-        let mut tx = db.begin().await.doing("close a study")?;
-        studies::close_if_done(&mut tx, study_id).await?;
-        tx.commit().await.doing("close a study")?;
-    }
+        },
+    };
+    let recorded = match &judged {
+        Some(judged) => record(&mut tx, fence, report, &sha256, Some(judged)).await?,
+        None => None,
+    };
+    let Some(study_id) = recorded else {
+        let answer = refuse(&mut tx, fence, report, &sha256).await;
+        tx.commit().await.doing("keep a refused report")?;
+        return answer;
+    };
+    studies::close_if_done(&mut tx, study_id).await?;
+    tx.commit().await.doing("record a result")?;
     Ok(Recorded::Now { study_id })
 }
 
 /// Moves the trial to its end state, ends its lease and its attempt, and keeps the result, if the fence
-/// still holds and nothing is left to judge. Says which study it was and whether it may have been its last.
+/// still holds, and, if it is not judged, nothing is to be judged or closed. Says which study it was.
 ///
 /// The counter of observations is raised under the study's row lock until commit, so that committed
 /// observations form a dense prefix in every snapshot. It waits for the lease to be gone, because
@@ -89,8 +84,8 @@ async fn record(
     report: &Report,
     sha256: &[u8],
     judged: Option<&Judged>,
-) -> Result<Option<(i64, bool)>, Error> {
-    sqlx::query_as(
+) -> Result<Option<i64>, Error> {
+    sqlx::query_scalar(
         "-- leases::complete
         with old as (
             select t.trial_id, t.state
@@ -104,7 +99,8 @@ async fn record(
                               and a.attempt = t.attempt
                               and a.lease_id = $3
                               and a.outcome in ('running', 'expired'))
-               and ($4 or s.also = '[]' and s.constraints = '[]')
+               and ($4 or s.also = '[]' and s.constraints = '[]'
+                          and s.next_number < s.max_trials and not s.exhausted and not s.converged)
                for update of t),
         done as (
             update trial t
@@ -133,14 +129,13 @@ async fn record(
             update study s set next_obs = s.next_obs + 1
               from (select study_id, (select count(*) from freed) as freed from done) d
              where s.study_id = d.study_id
-            returning s.study_id, s.direction, s.next_obs - 1 as obs_seq,
-                      s.next_number >= s.max_trials or s.exhausted or s.converged as may_end)
+            returning s.study_id, s.direction, s.next_obs - 1 as obs_seq)
         insert into result (trial_id, study_id, attempt, obs_seq, value, measurements, payload_sha256,
                             feasible, objectives, is_pruned)
         select $1, study_id, $2, obs_seq, $6, $7, $8, $9,
                coalesce($10, array[case direction when 'maximize' then $6 else -$6 end]), $11
           from counted
-        returning study_id, (select may_end from counted)",
+        returning study_id",
     )
     .bind(fence.trial_id)
     .bind(fence.attempt)
