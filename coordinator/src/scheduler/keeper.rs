@@ -3,9 +3,9 @@
 //! It may be killed at any instruction and loses nothing: what it knows it can read again. Of
 //! several replicas that plan from the same version one is believed; the others look again.
 //!
-//! While nobody asks it plans the next point from what is known, and keeps it. Whoever then asks waits
-//! for one transaction. A plan that something has overtaken is thrown away: the point that is handed out
-//! is the one that planning for this asker would have given.
+//! When a result has come in and nobody waits, it plans the next point and keeps it: whoever asks then
+//! waits for one transaction. A plan that something has overtaken is thrown away, so that an asker gets
+//! the point that planning for it would have given.
 
 use std::time::Duration;
 
@@ -30,9 +30,6 @@ use crate::{
 
 /// Most askers served by one plan; the rest wait for the next.
 const ASKERS_AT_ONCE_MAX: usize = 64;
-
-/// Most points that are planned before anybody asks for them: as many as asked at once the last time.
-const READY_MAX: usize = 16;
 
 /// Lost races after which askers are told to ask again.
 const TRIES_MAX: usize = 8;
@@ -81,7 +78,6 @@ impl Keeper {
             fit: None,
             stored: None,
             ready: None,
-            asked_at_once: 1,
             ahead,
         };
         tasks.spawn(stop.clone().run_until_cancelled_owned(task.run(messages)));
@@ -123,8 +119,6 @@ struct Task {
     stored: Option<i32>,
     /// What whoever asks next will get, unless something comes in between.
     ready: Option<Ready>,
-    /// How many asked at once the last time.
-    asked_at_once: usize,
     /// What further trials may gain.
     ahead: Ahead,
 }
@@ -155,22 +149,25 @@ impl Task {
                 }
             };
             let mut asking = Vec::new();
+            let mut is_woken = false;
             let mut next = Some(first);
             while let Some(message) = next {
                 match message {
                     // One who has hung up is handed nothing.
                     Message::Ask(one) if !one.answer.is_closed() => asking.push(*one),
                     Message::Ask(_) => {}
-                    Message::Wake => self.ready = None,
+                    Message::Wake => is_woken = true,
                 }
                 next =
                     if asking.len() < ASKERS_AT_ONCE_MAX { messages.try_recv().ok() } else { None };
             }
-            if !asking.is_empty() {
-                self.asked_at_once = asking.len();
-                self.serve(asking).await;
+            if is_woken {
+                self.ready = None;
             }
-            if messages.is_empty()
+            // Whoever is planned for has what came in fitted on the way.
+            let is_planned = !asking.is_empty() && self.serve(asking).await;
+            if is_woken
+                && !is_planned
                 && let Err(error) = self.prepare().await
             {
                 let cause: &dyn std::error::Error = &error;
@@ -180,14 +177,17 @@ impl Task {
         }
     }
 
-    /// Answers all who ask: with what is ready, then with what is planned for the rest of them.
-    async fn serve(&mut self, mut asking: Vec<Asking>) {
+    /// Answers all who ask: with what is ready, then with what is planned for the rest of them. Says
+    /// whether there was anything.
+    async fn serve(&mut self, mut asking: Vec<Asking>) -> bool {
+        let asked = asking.len();
         let outcome = self.hand_out(&mut asking).await;
-        let mut refusal = outcome.err();
+        let (left, mut refusal) = (asking.len(), outcome.err());
         for one in asking {
             // An error has one owner; the others ask again and meet it themselves.
             let _ = one.answer.send(refusal.take().map_or(Ok(None), Err));
         }
+        left < asked
     }
 
     /// Plans and publishes until everybody has something or there is nothing, looking again after each
@@ -292,11 +292,8 @@ impl Task {
     /// Fits what has come in since the last fit and stores it, for whoever reads the posterior, and plans
     /// for whoever asks next.
     async fn prepare(&mut self) -> Result<(), Error> {
-        if self.ready.is_some() {
-            return Ok(());
-        }
         let Some(snapshot) = self.look().await? else { return Ok(()) };
-        let count = plan::room(&snapshot).min(self.asked_at_once).min(READY_MAX);
+        let count = plan::room(&snapshot).min(1);
         let ready = self.compute(&snapshot, count).await?;
         self.seen = Some(snapshot);
         if let Some(fitted) = &ready.plan.fitted

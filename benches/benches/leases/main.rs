@@ -1,0 +1,79 @@
+//! How many trials a second the coordinator hands out and takes back, and how it bears a crowd.
+//!
+//!     cargo build --release -p coordinator
+//!     cargo bench -p benches --bench leases                              # lease + complete, and the floor
+//!     cargo bench -p benches --bench leases -- --herd 10000 --minutes 5  # a crowd of light workers
+//!
+//! Lease + complete: clients that lease a trial of 22 parameters and complete it at once, through gRPC and
+//! Postgres with fsync, against the floor: clients of the same Postgres that do no more than two bare
+//! commits for a trial (number it and insert it; end it). Both in turn, several rounds, medians.
+//!
+//! The crowd: all ask at once, then hold their leases by heartbeats; half of them share the trials that
+//! there are, the others wait for one.
+
+mod floor;
+mod herd;
+mod service;
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::{Result, ensure};
+use benches::median;
+use clap::Parser;
+
+use service::Service;
+
+#[derive(Debug, Parser)]
+struct Options {
+    /// Clients at once.
+    #[arg(long, default_value_t = 8)]
+    clients: usize,
+    /// Seconds of a round.
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+    /// Rounds; the floor and the service take turns.
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// A crowd of so many workers instead.
+    #[arg(long)]
+    herd: Option<usize>,
+    /// How long the crowd beats.
+    #[arg(long, default_value_t = 5.0)]
+    minutes: f64,
+    /// The coordinator's program; otherwise the one of the release build.
+    #[arg(long)]
+    coordinator: Option<PathBuf>,
+    /// Cargo says it.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() -> Result<()> {
+    let options = Options::parse();
+    ensure!(options.clients > 0 && options.rounds > 0, "there must be some of each");
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let service = Service::start(options.coordinator.as_deref())?;
+    if let Some(workers) = options.herd {
+        let minutes = Duration::from_secs_f64(60.0 * options.minutes);
+        return runtime.block_on(herd::run(&service, workers, minutes));
+    }
+    let length = Duration::from_secs(options.seconds);
+    println!("| round | floor /s | lease + complete /s | ratio | p50 ms | p99 ms | coordinator CPU ms |");
+    println!("|---|---|---|---|---|---|---|");
+    let (mut floors, mut rates, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..options.rounds {
+        let floor = runtime.block_on(floor::run(&service, options.clients, length))?;
+        let before = service.cpu_seconds()?;
+        let done = runtime.block_on(service::run(&service, options.clients, length))?;
+        let cpu = 1e3 * (service.cpu_seconds()? - before) / done.trials as f64;
+        let (rate, ratio) = (done.rate, done.rate / floor);
+        let (p50, p99) = (done.quantile(0.5), done.quantile(0.99));
+        println!("| {round} | {floor:.0} | {rate:.0} | {ratio:.2} | {p50:.1} | {p99:.1} | {cpu:.2} |");
+        floors.push(floor);
+        rates.push(rate);
+        ratios.push(ratio);
+    }
+    let (floor, rate, ratio) = (median(floors), median(rates), median(ratios));
+    println!("| median | {floor:.0} | {rate:.0} | {ratio:.2} | | | |");
+    Ok(())
+}
