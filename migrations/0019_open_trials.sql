@@ -1,4 +1,4 @@
--- Serves leases::grant, in the order it hands trials out, and studies::openings, which counts them.
+-- Serves leases::take_queued, in the order it hands trials out, and studies::openings, which counts them.
 -- Partial, so it holds the few that are open and not the many that are finished. It takes the place of
 -- trial_queued, and costs no more: every trial was in that one too.
 create index trial_open on trial (study_id, state, priority desc, number)

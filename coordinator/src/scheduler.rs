@@ -211,13 +211,13 @@ impl Scheduler {
         let granted = if is_limited {
             let mut tx = storage::begin(self.pool(), "hand out a queued trial").await?;
             leases::take_turn(&mut tx, study_id).await?;
-            let granted = leases::grant(&mut tx, study_id, asker, ttl).await;
+            let granted = leases::take_queued(&mut tx, study_id, asker, ttl).await;
             match granted {
                 Ok(lease) => tx.commit().await.doing("hand out a queued trial").map(|()| lease),
                 refused => refused,
             }
         } else {
-            leases::grant(&mut *self.connection().await?, study_id, asker, ttl).await
+            leases::take_queued(&mut *self.connection().await?, study_id, asker, ttl).await
         };
         match granted {
             // The slot asked twice at once, and the other call was granted.

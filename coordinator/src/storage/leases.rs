@@ -7,13 +7,13 @@
 
 mod complete;
 mod give_back;
-mod grant;
+mod take;
 mod insert;
 mod reap;
 
 pub use complete::{Recorded, complete};
 pub use give_back::{cancel_open, fail, release};
-pub use grant::{grant, held_by, take_turn};
+pub use take::{held_by, take_queued, take_turn};
 pub use insert::{Basis, Handed, Planned, enqueue, insert_planned};
 pub use reap::reap;
 

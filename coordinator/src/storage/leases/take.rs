@@ -121,14 +121,14 @@ pub async fn take_turn(db: &mut PgConnection, study_id: i64) -> Result<(), Error
 ///
 /// [`Error::Storage`] with a unique violation if the same slot asked twice at once; the other call
 /// holds the lease, and [`held_by`] finds it.
-pub async fn grant(
+pub async fn take_queued(
     db: &mut PgConnection,
     study_id: i64,
     asker: &Asker,
     lease_ttl: Duration,
 ) -> Result<Option<Lease>, Error> {
     let granted: Option<Granted> = sqlx::query_as(
-        "-- leases::grant
+        "-- leases::take_queued
         with known as (
             insert into worker (worker_id, label, device) values ($2, $5, $6)
                 on conflict (worker_id) do nothing),
