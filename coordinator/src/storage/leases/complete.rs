@@ -173,6 +173,9 @@ async fn unmeasured(
 }
 
 /// Moves the trial to its end state `to` if the fence still holds; `None` if it does not.
+///
+/// The attempt is locked after the trial, so that its outcome is read as of the end of the wait: a
+/// failure or a release of the same attempt that was on its way is then seen.
 async fn finish_trial(
     db: &mut PgConnection,
     fence: &LeaseRef,
@@ -183,15 +186,14 @@ async fn finish_trial(
         with old as (
             select t.trial_id, t.state
               from trial t
+              join attempt a using (trial_id, attempt)
              where t.trial_id = $1
                and t.attempt = $2
                and t.state in ('running', 'queued')
-               and exists (select from attempt a
-                            where a.trial_id = t.trial_id
-                              and a.attempt = t.attempt
-                              and a.lease_id = $3
-                              and a.outcome in ('running', 'expired'))
-               for update of t),
+               and a.lease_id = $3
+               and a.outcome in ('running', 'expired')
+               for update of t
+               for no key update of a),
         done as (
             update trial t
                set state = $4, finished_at = clock_timestamp()
