@@ -25,9 +25,11 @@ use crate::{
     error::{Doing as _, Error},
     scheduler::keeper::Keeper,
     storage::{
+        self,
         leases::{self, Recorded},
         metrics::Metric,
-        studies, workers,
+        studies::{self, Open},
+        workers,
     },
     trial::{Asker, Directive, FailureClass, Lease, LeaseRef, Renewed, Report, TrialState},
 };
@@ -151,9 +153,7 @@ impl Scheduler {
                 // Whether it planned or another did, the answer is in the queue.
                 self.keeper(study.study_id).ask().await?;
             }
-            match leases::take_queued(&mut *self.connection().await?, study.study_id, asker, ttl)
-                .await
-            {
+            match self.take_queued(&study, asker).await {
                 Ok(Some(lease)) => {
                     tracing::debug!(
                         study = lease.study,
@@ -175,6 +175,21 @@ impl Scheduler {
             }
         }
         Ok(None)
+    }
+
+    /// Hands out a queued trial of a study. Where `max_parallel` is a limit, one asker after another:
+    /// two that come at once would each count without the other. The study is locked first here and
+    /// last elsewhere, which is no deadlock, because nothing is waited for after it.
+    async fn take_queued(&self, study: &Open, asker: &Asker) -> Result<Option<Lease>, Error> {
+        let (study_id, ttl) = (study.study_id, self.inner.lease_ttl);
+        if !study.is_bounded {
+            return leases::take_queued(&mut *self.connection().await?, study_id, asker, ttl).await;
+        }
+        let mut tx = storage::begin(self.pool(), "hand out a queued trial").await?;
+        studies::lock(&mut tx, study_id).await?;
+        let lease = leases::take_queued(&mut tx, study_id, asker, ttl).await?;
+        tx.commit().await.doing("hand out a queued trial")?;
+        Ok(lease)
     }
 
     /// Keeps a lease alive.

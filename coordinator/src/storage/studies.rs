@@ -7,7 +7,9 @@ use tuner::{Domain, Parameter, Scale, Space};
 use crate::{
     error::{Doing as _, Error},
     goals::{Constraint, FurtherObjective, Goals},
-    study::{Direction, EarlyStopping, EndReason, Objective, Study, StudySpec, StudyState},
+    study::{
+        Direction, EarlyStopping, EndReason, Objective, PARALLEL_MAX, Study, StudySpec, StudyState,
+    },
     trial::Asker,
 };
 
@@ -225,6 +227,8 @@ pub struct Open {
     pub has_queued: bool,
     /// Whether the budget and `max_parallel` leave room for a new trial.
     pub can_plan: bool,
+    /// Whether `max_parallel` is a limit at all.
+    pub is_bounded: bool,
 }
 
 /// The active studies that an asker serves, those with the fewest running trials first, so that no
@@ -237,7 +241,8 @@ pub async fn open_for(db: &mut PgConnection, asker: &Asker) -> Result<Vec<Open>,
                         where t.study_id = s.study_id and t.state = 'queued'
                           and t.not_before <= clock_timestamp()) as has_queued,
                s.next_number < s.max_trials and not s.exhausted and not s.converged
-                   and o.open < s.max_parallel as can_plan
+                   and o.open < s.max_parallel as can_plan,
+               s.max_parallel < $3 as is_bounded
           from study s
          cross join lateral (
                select count(*) as open, count(*) filter (where t.state = 'running') as running
@@ -250,6 +255,7 @@ pub async fn open_for(db: &mut PgConnection, asker: &Asker) -> Result<Vec<Open>,
     )
     .bind(&asker.objectives)
     .bind(&asker.studies)
+    .bind(PARALLEL_MAX)
     .fetch_all(db)
     .await
     .doing("look for open studies")
@@ -335,20 +341,24 @@ pub async fn set_exhausted(db: &mut PgConnection, study_id: i64) -> Result<(), E
     Ok(())
 }
 
+/// Locks a study until the end of the transaction: the next statement sees what the last holder of the
+/// lock committed. The lock is the one that an update takes and no stronger: every foreign key to the
+/// row holds a share of it, and two ending trials would wait for each other's.
+pub async fn lock(db: &mut PgConnection, study_id: i64) -> Result<(), Error> {
+    sqlx::query("-- studies::lock\n select from study where study_id = $1 for no key update")
+        .bind(study_id)
+        .execute(db)
+        .await
+        .doing("lock a study")?;
+    Ok(())
+}
+
 /// Completes an active study that has nothing left to plan and nothing open; says whether it did.
 ///
-/// The row is locked by a statement of its own: the next one then sees what the last holder of the
-/// lock committed. Were they one, two trials that end at once would each see the other as open. The
-/// lock is the one that an update takes and no stronger: every foreign key to the row holds a share
-/// of it, and two ending trials would wait for each other's.
+/// The row is locked by a statement of its own: were they one, two trials that end at once would each
+/// see the other as open.
 pub async fn close_if_done(db: &mut PgConnection, study_id: i64) -> Result<bool, Error> {
-    sqlx::query(
-        "-- studies::close_if_done, lock\n select from study where study_id = $1 for no key update",
-    )
-    .bind(study_id)
-    .execute(&mut *db)
-    .await
-    .doing("lock a study")?;
+    lock(db, study_id).await?;
     let closed = sqlx::query(
         "-- studies::close_if_done
         update study s
