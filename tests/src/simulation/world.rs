@@ -6,13 +6,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sqlx::{PgPool, postgres::PgConnectOptions};
+use sqlx::{
+    PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
 use uuid::Uuid;
 
 use super::{
     invariants,
     model::{Answer, Fence, Grant, Model, lines::Line},
-    operation::{Call, Case, Delivery, Operation, WORKERS},
+    operation::{Call, Case, Deed, Delivery, Operation, WORKERS},
     replica::Replica,
     rows::{self, Row},
 };
@@ -25,6 +28,9 @@ const SLOW: Duration = Duration::from_secs(4);
 
 /// After so long the clock is set again before anything else happens.
 const STALE: Duration = Duration::from_millis(500);
+
+/// Before any case began, in seconds: trials that never failed wait for no moment.
+const LONG_AGO: i64 = -1_000_000;
 
 /// Why a case did not go well.
 #[derive(Debug)]
@@ -53,8 +59,20 @@ pub struct World {
 }
 
 impl World {
-    /// Coordinators that reach the database in their way, and a pool on it of our own.
-    pub fn new(pool: PgPool, coordinators: &PgConnectOptions) -> Self {
+    /// A database, and coordinators that reach it in their own way. From here on it need not survive
+    /// the end of the machine, and answers the sooner.
+    pub async fn new(database: &PgConnectOptions, coordinators: &PgConnectOptions) -> Self {
+        let options = database.clone().options([("plan_cache_mode", "force_generic_plan")]);
+        let pool = PgPoolOptions::new().max_connections(1).connect_with(options).await;
+        let pool = pool.expect("connects");
+        sqlx::raw_sql(
+            "do $$ begin
+                execute format('alter database %I set synchronous_commit = off', current_database());
+            end $$",
+        )
+        .execute(&pool)
+        .await
+        .expect("sets the database");
         Self {
             pool,
             replicas: [(); 2].map(|()| Replica::new(coordinators.clone())),
@@ -73,6 +91,7 @@ impl World {
         for replica in &self.replicas {
             replica.stop().await;
         }
+        self.pool.close().await;
     }
 
     /// Takes coordinators and model through a case and compares them after every step.
@@ -153,7 +172,7 @@ impl World {
         }
         self.calls += 1;
         let replica = self.replicas[self.calls % 2].clone();
-        let is = self.call(replica, call, fence, budget).await.map_err(Fault::Wrong)?;
+        let is = self.call(replica, call, fence, budget).await?;
         let is = self.learn(is);
         if is == should {
             return Ok(());
@@ -175,40 +194,19 @@ impl World {
             self.call(first, one, fences[0], budgets[0]),
             self.call(second, other, fences[1], budgets[1]),
         );
-        let is = (
-            self.learn(is_one.map_err(Fault::Wrong)?),
-            self.learn(is_other.map_err(Fault::Wrong)?),
-        );
+        let is = (self.learn(is_one?), self.learn(is_other?));
         let rows = rows::rows(&self.pool, &self.names).await;
-        let mut said = Vec::new();
-        for is_swapped in [false, true] {
-            let mut then = model.clone();
-            // An extension asks for what it saw when both set out.
-            let should = match is_swapped {
-                false => {
-                    let first = then.call_with(one, budgets[0]);
-                    (first, then.call_with(other, budgets[1]))
-                }
-                true => {
-                    let first = then.call_with(other, budgets[1]);
-                    (then.call_with(one, budgets[0]), first)
-                }
-            };
-            match differences(&then.lines(), &rows) {
-                None if is == should => {
-                    *model = then;
-                    return self.settle(model, rows).await;
-                }
-                None => said.push(format!("answers {is:?}, should be {should:?}")),
-                Some(differences) => {
-                    said.push(format!("answers {is:?}, should be {should:?}, and {differences}"));
-                }
+        let mut said = String::new();
+        for (then, should) in one_after_the_other(model, [one, other], budgets) {
+            let differences = differences(&then.lines(), &rows);
+            if differences.is_none() && is == should {
+                *model = then;
+                return self.settle(model, rows).await;
             }
+            let rows = differences.unwrap_or_else(|| "the rows are right".to_owned());
+            said += &format!("\nor {should:?}, and {rows}");
         }
-        self.blame(format!(
-            "neither one after the other: {}\nnor the other way: {}",
-            said[0], said[1]
-        ))
+        self.blame(format!("both at once are answered {is:?}; should be{said}"))
     }
 
     fn call_is_about_nothing(&self, call: &Call, fence: Option<Fence>) -> bool {
@@ -256,46 +254,77 @@ impl World {
             expires.push(until_expiry as f64);
             deadlines.push(until_deadline as f64);
         }
+        let (waiting, ready): (Vec<i64>, Vec<f64>) = model
+            .waiting()
+            .filter(|&(_, seconds)| seconds > LONG_AGO)
+            .map(|(at, seconds)| (self.trials[&at], seconds as f64))
+            .unzip();
         let begun = Instant::now();
+        if trials.is_empty() && waiting.is_empty() {
+            self.clock_set = begun;
+            return;
+        }
         sqlx::query(
-            "update lease l
-                set expires_at = clock_timestamp() + make_interval(secs => m.expires),
-                    deadline_at = clock_timestamp() + make_interval(secs => m.deadline)
-               from unnest($1::bigint[], $2::float8[], $3::float8[]) as m (trial_id, expires, deadline)
-              where l.trial_id = m.trial_id",
+            "with leases as (
+                update lease l
+                   set expires_at = clock_timestamp() + make_interval(secs => m.expires),
+                       deadline_at = clock_timestamp() + make_interval(secs => m.deadline)
+                  from unnest($1::bigint[], $2::float8[], $3::float8[])
+                           as m (trial_id, expires, deadline)
+                 where l.trial_id = m.trial_id)
+            update trial t
+               set not_before = clock_timestamp() + make_interval(secs => m.ready)
+              from unnest($4::bigint[], $5::float8[]) as m (trial_id, ready)
+             where t.trial_id = m.trial_id",
         )
         .bind(trials)
         .bind(expires)
         .bind(deadlines)
-        .execute(&self.pool)
-        .await
-        .expect("moves the leases");
-        let (trials, ready): (Vec<i64>, Vec<f64>) = model
-            .waiting()
-            .filter(|&(_, seconds)| seconds > -1_000_000)
-            .map(|(at, seconds)| (self.trials[&at], seconds as f64))
-            .unzip();
-        sqlx::query(
-            "update trial t
-                set not_before = clock_timestamp() + make_interval(secs => m.ready)
-               from unnest($1::bigint[], $2::float8[]) as m (trial_id, ready)
-              where t.trial_id = m.trial_id",
-        )
-        .bind(trials)
+        .bind(waiting)
         .bind(ready)
         .execute(&self.pool)
         .await
-        .expect("moves the back-offs");
+        .expect("moves the moments");
         self.clock_set = begun;
     }
 }
 
 fn budget(model: &Model, call: &Call) -> i32 {
-    use super::operation::Deed;
     match *call {
         Call::Steer { study, deed: Deed::Extend(by) } => model.budget(study, by),
         _ => 0,
     }
+}
+
+/// All that two calls at once may lead to: one and then the other, or, because a cancel has two halves,
+/// one within the other. Extensions ask for what they saw when both set out.
+fn one_after_the_other(
+    model: &Model,
+    [one, other]: [&Call; 2],
+    budgets: [i32; 2],
+) -> Vec<(Model, (Answer, Answer))> {
+    let mut outcomes = Vec::new();
+    let mut then = model.clone();
+    let should = (then.call_with(one, budgets[0]), then.call_with(other, budgets[1]));
+    outcomes.push((then, should));
+    let mut then = model.clone();
+    let should_other = then.call_with(other, budgets[1]);
+    let should = (then.call_with(one, budgets[0]), should_other);
+    outcomes.push((then, should));
+    if let Call::Steer { study, deed: Deed::Cancel } = *one {
+        let mut then = model.clone();
+        let should = (then.begin_cancel(study), then.call_with(other, budgets[1]));
+        then.finish_cancel(study);
+        outcomes.push((then, should));
+    }
+    if let Call::Steer { study, deed: Deed::Cancel } = *other {
+        let mut then = model.clone();
+        let should_other = then.begin_cancel(study);
+        let should = (then.call_with(one, budgets[0]), should_other);
+        then.finish_cancel(study);
+        outcomes.push((then, should));
+    }
+    outcomes
 }
 
 /// What rows there are and should not be, and the other way; `None` if they are the same.

@@ -7,10 +7,10 @@ use tests::{
 use tokio::runtime::Handle;
 
 /// Cases, unless `STROP_SIMULATION_CASES` says otherwise: some seconds.
-const CASES: u32 = 300;
+pub(super) const CASES: u32 = 200;
 
 /// Their seed, unless `STROP_SIMULATION_SEED` says otherwise.
-const SEED: u64 = 1;
+pub(super) const SEED: u64 = 1;
 
 /// Cases tried to make a counter-example smaller.
 const SHRINK: u32 = 400;
@@ -20,7 +20,7 @@ async fn coordinators_do_what_the_model_of_the_lease_protocol_does() {
     let town = Town::new().await;
     let cases = from_environment("STROP_SIMULATION_CASES").unwrap_or(CASES);
     let seed = from_environment("STROP_SIMULATION_SEED").unwrap_or(SEED);
-    let mut world = World::new(town.pool.clone(), &town.options());
+    let mut world = World::new(&town.options(), &town.options()).await;
     let effort = Effort { cases, seed, shrink: SHRINK };
     let runtime = Handle::current();
     let task = tokio::task::spawn_blocking(move || {

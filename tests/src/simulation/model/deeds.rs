@@ -41,9 +41,26 @@ impl Model {
         Answer::Enqueued(numbers)
     }
 
-    /// A cancelled study's waiting trials are withdrawn at once; running ones are asked to stop.
+    /// The study first, and then its trials.
     fn to(&mut self, study: usize, to: Stage) -> Answer {
-        let now = self.now;
+        let answer = self.stage_to(study, to);
+        if answer == Answer::Steered {
+            self.after(study, to);
+        }
+        answer
+    }
+
+    /// The first half of a cancel: nothing is handed out any more.
+    pub fn begin_cancel(&mut self, study: usize) -> Answer {
+        self.stage_to(study, Stage::Cancelled)
+    }
+
+    /// The second half. Between the two a trial may end in its own way.
+    pub fn finish_cancel(&mut self, study: usize) {
+        self.after(study, Stage::Cancelled);
+    }
+
+    fn stage_to(&mut self, study: usize, to: Stage) -> Answer {
         let within = &mut self.studies[study];
         match within.stage {
             Stage::Active | Stage::Paused => within.stage = to,
@@ -53,6 +70,13 @@ impl Model {
             }
         }
         within.events.push("steer".to_owned());
+        Answer::Steered
+    }
+
+    /// A cancelled study's waiting trials are withdrawn at once; running ones are asked to stop.
+    fn after(&mut self, study: usize, to: Stage) {
+        let now = self.now;
+        let within = &mut self.studies[study];
         for number in 0..within.trials.len() {
             let trial = &mut within.trials[number];
             if to != Stage::Cancelled || !trial.is_open() {
@@ -69,7 +93,6 @@ impl Model {
             }
         }
         within.close_if_done();
-        Answer::Steered
     }
 
     /// A study that had ended goes on if the budget leaves it something to do.

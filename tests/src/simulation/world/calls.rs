@@ -12,7 +12,7 @@ use proto::v1::{
 use tonic::{Code, Status};
 use uuid::Uuid;
 
-use super::World;
+use super::{Fault, World};
 use crate::{
     simulation::{
         model::{Answer, Fence, lines::quarters},
@@ -21,6 +21,9 @@ use crate::{
     },
     space,
 };
+
+/// When a coordinator gives up waiting for a lock, less what a clock may be off.
+const LOCKS_TIME_OUT: Duration = Duration::from_millis(1_900);
 
 /// An answer, and the key of the lease if it is one.
 pub(super) type Heard = (Answer, Option<String>);
@@ -37,7 +40,7 @@ impl World {
         call: &Call,
         fence: Option<Fence>,
         budget: i32,
-    ) -> Result<Heard, String> {
+    ) -> Result<Heard, Fault> {
         let answer = match *call {
             Call::Ask { worker, slot } => match self.ask(replica, worker, slot).await {
                 Ok(heard) => return Ok(heard),
@@ -59,7 +62,9 @@ impl World {
                 | Code::AlreadyExists
                 | Code::FailedPrecondition
                 | Code::InvalidArgument) => Ok((Answer::Refused(code), None)),
-                _ => Err(format!("{call:?} broke: {status}")),
+                // Locks time out after two seconds; a deadlock is found after one.
+                Code::Unavailable if self.clock_set.elapsed() > LOCKS_TIME_OUT => Err(Fault::Slow),
+                _ => Err(Fault::Wrong(format!("{call:?} broke: {status}"))),
             },
         }
     }
@@ -88,10 +93,9 @@ impl World {
     }
 
     /// A pass of the reaper, at once.
-    async fn reap(&self, replica: &Replica) -> Result<Heard, String> {
-        let touched = leases::reap(&replica.pool)
-            .await
-            .map_err(|error| format!("the reaper broke: {error}"))?;
+    async fn reap(&self, replica: &Replica) -> Result<Heard, Fault> {
+        let broke = |error| Fault::Wrong(format!("the reaper broke: {error}"));
+        let touched = leases::reap(&replica.pool).await.map_err(broke)?;
         let names: Vec<String> =
             sqlx::query_scalar("select name from study where study_id = any ($1)")
                 .bind(touched)
