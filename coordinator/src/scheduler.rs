@@ -36,6 +36,7 @@ use crate::{
         self,
         leases::{self, Recorded},
         metrics::Metric,
+        studies,
     },
     trial::{Asker, Directive, FailureClass, Lease, LeaseRef, Renewed, Report, TrialState},
 };
@@ -175,9 +176,10 @@ impl Scheduler {
         let mut knows = false;
         while let Some(found) = look.take(asker, &in_vain) {
             let (study_id, granted) = match found {
-                Try::Plan { study_id } => match self.keeper(study_id).ask(asker).await? {
+                Try::Plan { study_id, is_limited } => match self.keeper(study_id).ask(asker).await?
+                {
                     // The slot holds a lease, or another took the room; either is in the queue now.
-                    None => (study_id, self.grant(study_id, false, asker).await?),
+                    None => (study_id, self.grant(study_id, is_limited, asker).await?),
                     planned => (study_id, planned),
                 },
                 Try::Queue { study_id, is_limited } => {
@@ -210,7 +212,8 @@ impl Scheduler {
         let _turn = self.inner.grants.acquire().await.expect("nobody closes it");
         let granted = if is_limited {
             let mut tx = storage::begin(self.pool(), "hand out a queued trial").await?;
-            leases::take_turn(&mut tx, study_id).await?;
+            // First here and last elsewhere, which is no deadlock: nothing is waited for after it.
+            studies::lock(&mut tx, study_id).await?;
             let granted = leases::take_queued(&mut tx, study_id, asker, ttl).await;
             match granted {
                 Ok(lease) => tx.commit().await.doing("hand out a queued trial").map(|()| lease),

@@ -2,11 +2,15 @@
 //!
 //! A [`Town`] is a database of its own and any number of coordinators on it, in this process. A
 //! [`Hand`] is a worker's slot that does just what the test says. [`process`] runs the real programs,
-//! for tests that kill them.
+//! for tests that kill them. [`simulation`] takes coordinators through cases drawn at random beside a
+//! model of the lease protocol; [`sql_proxy`] changes their SQL on its way, to see whether that is
+//! noticed.
 
 pub mod hand;
 pub mod process;
+pub mod simulation;
 pub mod space;
+pub mod sql_proxy;
 pub mod town;
 
 pub use hand::Hand;

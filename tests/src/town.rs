@@ -13,7 +13,7 @@ use proto::v1::{
     CreateStudyRequest, GetStudyRequest, ListTrialsRequest, Study, StudySpec, Trial,
     study_service_client::StudyServiceClient,
 };
-use sqlx::PgPool;
+use sqlx::{PgPool, postgres::PgConnectOptions};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
@@ -109,6 +109,11 @@ impl Town {
             .await
             .expect("connects");
         Coordinator { channel, address, stop, task }
+    }
+
+    /// How a coordinator of one's own reaches the database.
+    pub fn options(&self) -> PgConnectOptions {
+        self.url.parse().expect("a URL of PostgreSQL")
     }
 
     /// Moves every lease's expiry into the past: time is the database's, so a test moves the lease

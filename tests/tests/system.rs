@@ -16,6 +16,8 @@ mod insight;
 mod killed;
 #[path = "system/many_askers.rs"]
 mod many_askers;
+#[path = "system/mutants.rs"]
+mod mutants;
 #[path = "system/objectives.rs"]
 mod objectives;
 #[path = "system/one_trial.rs"]
@@ -26,6 +28,8 @@ mod pruned;
 mod replay;
 #[path = "system/resumed.rs"]
 mod resumed;
+#[path = "system/simulation.rs"]
+mod simulation;
 #[path = "system/steering.rs"]
 mod steering;
 #[path = "system/views.rs"]

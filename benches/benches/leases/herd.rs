@@ -40,7 +40,9 @@ pub async fn run(service: &Service, workers: usize, length: Duration) -> Result<
     }
     let start = Arc::new(Barrier::new(workers + 1));
     let crowd: Vec<_> = (0..workers)
-        .map(|i| tokio::spawn(worker(channels[i / PACK].clone(), i, workers, length, start.clone())))
+        .map(|i| {
+            tokio::spawn(worker(channels[i / PACK].clone(), i, workers, length, start.clone()))
+        })
         .collect();
     let cpu = service.cpu_seconds()?;
     start.wait().await;
@@ -63,10 +65,20 @@ pub async fn run(service: &Service, workers: usize, length: Duration) -> Result<
     println!("|---|---|");
     println!("| got a trial | {served} of {trials} |");
     println!("| calls shed and made again | {shed} |");
-    println!("| first answer, p50 / p99 / last | {:.2} / {:.2} / {:.2} s |", at(&asked, 0.5), at(&asked, 0.99), at(&asked, 1.0));
+    println!(
+        "| first answer, p50 / p99 / last | {:.2} / {:.2} / {:.2} s |",
+        at(&asked, 0.5),
+        at(&asked, 0.99),
+        at(&asked, 1.0)
+    );
     println!("| heartbeats | {} in {seconds:.0} s |", beats.len());
     if !beats.is_empty() {
-        println!("| heartbeat, p50 / p99 / worst | {:.1} / {:.1} / {:.0} ms |", 1e3 * at(&beats, 0.5), 1e3 * at(&beats, 0.99), 1e3 * at(&beats, 1.0));
+        println!(
+            "| heartbeat, p50 / p99 / worst | {:.1} / {:.1} / {:.0} ms |",
+            1e3 * at(&beats, 0.5),
+            1e3 * at(&beats, 0.99),
+            1e3 * at(&beats, 1.0)
+        );
     }
     println!("| leases lost | {lost} |");
     println!("| coordinator | {:.2} cores, peak {:.0} MiB |", cpu, service.peak_mib()?);
@@ -104,9 +116,7 @@ async fn worker(
                 let pause = answer.retry_after.and_then(|pause| pause.try_into().ok());
                 tokio::time::sleep(pause.unwrap_or(Duration::from_secs(1))).await;
             }
-            Err(status)
-                if matches!(status.code(), Code::ResourceExhausted | Code::Unavailable) =>
-            {
+            Err(status) if matches!(status.code(), Code::ResourceExhausted | Code::Unavailable) => {
                 fate.shed += 1;
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }

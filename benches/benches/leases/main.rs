@@ -58,7 +58,9 @@ fn main() -> Result<()> {
         return runtime.block_on(herd::run(&service, workers, minutes));
     }
     let length = Duration::from_secs(options.seconds);
-    println!("| round | floor /s | lease + complete /s | ratio | p50 ms | p99 ms | coordinator CPU ms |");
+    println!(
+        "| round | floor /s | lease + complete /s | ratio | p50 ms | p99 ms | coordinator CPU ms |"
+    );
     println!("|---|---|---|---|---|---|---|");
     let (mut floors, mut rates, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..options.rounds {
@@ -68,7 +70,9 @@ fn main() -> Result<()> {
         let cpu = 1e3 * (service.cpu_seconds()? - before) / done.trials as f64;
         let (rate, ratio) = (done.rate, done.rate / floor);
         let (p50, p99) = (done.quantile(0.5), done.quantile(0.99));
-        println!("| {round} | {floor:.0} | {rate:.0} | {ratio:.2} | {p50:.1} | {p99:.1} | {cpu:.2} |");
+        println!(
+            "| {round} | {floor:.0} | {rate:.0} | {ratio:.2} | {p50:.1} | {p99:.1} | {cpu:.2} |"
+        );
         floors.push(floor);
         rates.push(rate);
         ratios.push(ratio);

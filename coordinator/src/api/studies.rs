@@ -337,15 +337,19 @@ async fn steer(scheduler: &Scheduler, name: &str, to: StudyState) -> Result<wire
     let open = [StudyState::Active, StudyState::Paused];
     let mut tx = storage::begin(scheduler.pool(), "steer a study").await?;
     let study = studies::by_name(&mut tx, name).await?;
-    // Asking for the state that a study is in is no mistake: the answer was lost, perhaps.
-    if !studies::set_state(&mut tx, study.study_id, &open, to).await? && study.state != to {
-        let verb = match to {
-            StudyState::Paused => "paused",
-            StudyState::Active => "resumed",
-            StudyState::Cancelled | StudyState::Completed => "cancelled",
-        };
-        let (name, state) = (name.to_owned(), study.state.as_str());
-        return Err(Error::StudyEnded { name, state, verb });
+    if !studies::set_state(&mut tx, study.study_id, &open, to).await? {
+        // Asking for the state that a study is in is no mistake: the answer was lost, perhaps. It is
+        // read again, because it may have come to it only now.
+        let now = studies::by_name(&mut tx, name).await?;
+        if now.state != to {
+            let verb = match to {
+                StudyState::Paused => "paused",
+                StudyState::Active => "resumed",
+                StudyState::Cancelled | StudyState::Completed => "cancelled",
+            };
+            let (name, state) = (name.to_owned(), now.state.as_str());
+            return Err(Error::StudyEnded { name, state, verb });
+        }
     }
     let detail = serde_json::json!({ "from": study.state.as_str(), "to": to.as_str() });
     events::note(&mut tx, study.study_id, None, "steer", detail).await?;

@@ -71,6 +71,8 @@ pub enum Try {
     Plan {
         /// The study's key.
         study_id: i64,
+        /// Whether grants must take turns.
+        is_limited: bool,
     },
 }
 
@@ -100,7 +102,12 @@ impl Openings {
         let at = Instant::now();
         let mut connection = self.pool.acquire().await.doing("reach the database")?;
         let openings = studies::openings(&mut connection).await?;
-        let look = Arc::new(Look { at, change, upset, studies: openings.into_iter().map(Seen::of).collect() });
+        let look = Arc::new(Look {
+            at,
+            change,
+            upset,
+            studies: openings.into_iter().map(Seen::of).collect(),
+        });
         *last = Some(Arc::clone(&look));
         Ok(look)
     }
@@ -149,7 +156,7 @@ impl Seen {
         let found = if self.due.fetch_sub(1, Relaxed) > 0 {
             Some(Try::Queue { study_id, is_limited })
         } else if self.room.fetch_sub(1, Relaxed) > 0 {
-            Some(Try::Plan { study_id })
+            Some(Try::Plan { study_id, is_limited })
         } else {
             None
         };
@@ -180,7 +187,12 @@ mod tests {
     }
 
     fn look(openings: Vec<Opening>) -> Look {
-        Look { at: Instant::now(), change: 0, upset: 0, studies: openings.into_iter().map(Seen::of).collect() }
+        Look {
+            at: Instant::now(),
+            change: 0,
+            upset: 0,
+            studies: openings.into_iter().map(Seen::of).collect(),
+        }
     }
 
     fn asker(studies: &[&str]) -> Asker {
@@ -198,10 +210,9 @@ mod tests {
     fn what_was_seen_is_taken_once_and_shared_evenly() {
         let look = look(vec![opening(1, 0, 1, 2), opening(2, 1, 0, 5)]);
         let taken: Vec<Option<Try>> = (0..9).map(|_| look.take(&asker(&[]), &[])).collect();
-        let (queue, plan) = (
-            Some(Try::Queue { study_id: 1, is_limited: false }),
-            |study_id| Some(Try::Plan { study_id }),
-        );
+        let (queue, plan) = (Some(Try::Queue { study_id: 1, is_limited: false }), |study_id| {
+            Some(Try::Plan { study_id, is_limited: false })
+        });
         assert_eq!(taken[..5], [queue, plan(1), plan(2), plan(1), plan(2)]);
         assert_eq!(taken[5..], [plan(2), plan(2), plan(2), None]);
         assert!(!look.has_for(&asker(&[])));
@@ -210,8 +221,14 @@ mod tests {
     #[test]
     fn an_asker_gets_what_it_serves_and_has_not_tried() {
         let look = look(vec![opening(1, 0, 0, 9), opening(2, 5, 0, 9)]);
-        assert_eq!(look.take(&asker(&["study-2"]), &[]), Some(Try::Plan { study_id: 2 }));
-        assert_eq!(look.take(&asker(&[]), &[1]), Some(Try::Plan { study_id: 2 }));
+        assert_eq!(
+            look.take(&asker(&["study-2"]), &[]),
+            Some(Try::Plan { study_id: 2, is_limited: false })
+        );
+        assert_eq!(
+            look.take(&asker(&[]), &[1]),
+            Some(Try::Plan { study_id: 2, is_limited: false })
+        );
         assert_eq!(look.take(&asker(&["study-3"]), &[]), None);
         let other = Asker { objectives: vec!["whetstone".into()], ..asker(&[]) };
         assert_eq!(look.take(&other, &[]), None);

@@ -7,15 +7,15 @@
 
 mod complete;
 mod give_back;
-mod take;
 mod insert;
 mod reap;
+mod take;
 
 pub use complete::{Recorded, complete};
 pub use give_back::{cancel_open, fail, release};
-pub use take::{held_by, take_queued, take_turn};
 pub use insert::{Basis, Handed, Planned, enqueue, insert_planned};
 pub use reap::reap;
+pub use take::{held_by, take_queued};
 
 use std::time::Duration;
 

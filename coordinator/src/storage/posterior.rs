@@ -186,8 +186,8 @@ pub async fn publish(
         .await
         .doing("publish a plan")?;
         let Some(version) = version else { return Err(moved) };
-        handed = leases::insert_planned(&mut tx, read, version, basis, plan, askers, lease_ttl)
-            .await?;
+        handed =
+            leases::insert_planned(&mut tx, read, version, basis, plan, askers, lease_ttl).await?;
         if let Some(fitted) = fitted {
             store(&mut tx, read.study_id, version, fitted).await?;
         }

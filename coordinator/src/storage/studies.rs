@@ -7,7 +7,9 @@ use tuner::{Domain, Parameter, Scale, Space};
 use crate::{
     error::{Doing as _, Error},
     goals::{Constraint, FurtherObjective, Goals},
-    study::{Direction, EarlyStopping, EndReason, Objective, Study, StudySpec, StudyState},
+    study::{
+        Direction, EarlyStopping, EndReason, Objective, PARALLEL_MAX, Study, StudySpec, StudyState,
+    },
 };
 
 /// Most studies a list shows.
@@ -242,7 +244,7 @@ pub async fn openings(db: &mut PgConnection) -> Result<Vec<Opening>, Error> {
         "-- studies::openings
         select s.study_id, s.name, array(select jsonb_object_keys(s.objective)) as kinds,
                s.state in ('completed', 'cancelled') as is_final,
-               s.max_parallel < 10000 as is_limited,
+               s.max_parallel < $1 as is_limited,
                coalesce(o.running, 0) as running,
                coalesce(o.due, 0) as due,
                case when s.state <> 'active' or s.exhausted or s.converged then 0
@@ -259,6 +261,7 @@ pub async fn openings(db: &mut PgConnection) -> Result<Vec<Opening>, Error> {
             on s.state = 'active'
          order by s.study_id",
     )
+    .bind(PARALLEL_MAX)
     .fetch_all(db)
     .await
     .doing("look for open studies")
@@ -328,20 +331,24 @@ pub async fn set_exhausted(db: &mut PgConnection, study_id: i64) -> Result<(), E
     Ok(())
 }
 
+/// Locks a study until the end of the transaction: the next statement sees what the last holder of the
+/// lock committed. The lock is the one that an update takes and no stronger: every foreign key to the
+/// row holds a share of it, and two ending trials would wait for each other's.
+pub async fn lock(db: &mut PgConnection, study_id: i64) -> Result<(), Error> {
+    sqlx::query("-- studies::lock\n select from study where study_id = $1 for no key update")
+        .bind(study_id)
+        .execute(db)
+        .await
+        .doing("lock a study")?;
+    Ok(())
+}
+
 /// Completes an active study that has nothing left to plan and nothing open; says whether it did.
 ///
-/// The row is locked by a statement of its own: the next one then sees what the last holder of the
-/// lock committed. Were they one, two trials that end at once would each see the other as open. The
-/// lock is the one that an update takes and no stronger: every foreign key to the row holds a share
-/// of it, and two ending trials would wait for each other's.
+/// The row is locked by a statement of its own: were they one, two trials that end at once would each
+/// see the other as open.
 pub async fn close_if_done(db: &mut PgConnection, study_id: i64) -> Result<bool, Error> {
-    sqlx::query(
-        "-- studies::close_if_done, lock\n select from study where study_id = $1 for no key update",
-    )
-    .bind(study_id)
-    .execute(&mut *db)
-    .await
-    .doing("lock a study")?;
+    lock(db, study_id).await?;
     let closed = sqlx::query(
         "-- studies::close_if_done
         update study s

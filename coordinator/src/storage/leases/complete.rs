@@ -75,6 +75,9 @@ pub async fn complete(pool: &PgPool, fence: &LeaseRef, report: &Report) -> Resul
 /// Moves the trial to its end state, ends its lease and its attempt, and keeps the result, if the fence
 /// still holds, and, if it is not judged, nothing is to be judged or closed. Says which study it was.
 ///
+/// The attempt is locked after the trial, so that its outcome is read as of the end of the wait: a
+/// failure or a release of the same attempt that was on its way is then seen.
+///
 /// The counter of observations is raised under the study's row lock until commit, so that committed
 /// observations form a dense prefix in every snapshot. It waits for the lease to be gone, because
 /// everybody wants that lock and it is taken last.
@@ -90,18 +93,17 @@ async fn record(
         with old as (
             select t.trial_id, t.state
               from trial t
+              join attempt a using (trial_id, attempt)
               join study s using (study_id)
              where t.trial_id = $1
                and t.attempt = $2
                and t.state in ('running', 'queued')
-               and exists (select from attempt a
-                            where a.trial_id = t.trial_id
-                              and a.attempt = t.attempt
-                              and a.lease_id = $3
-                              and a.outcome in ('running', 'expired'))
+               and a.lease_id = $3
+               and a.outcome in ('running', 'expired')
                and ($4 or s.also = '[]' and s.constraints = '[]'
                           and s.next_number < s.max_trials and not s.exhausted and not s.converged)
-               for update of t),
+               for update of t
+               for no key update of a),
         done as (
             update trial t
                set state = $5, finished_at = clock_timestamp()

@@ -32,7 +32,8 @@ pub async fn fail(
     let done: Option<(i64, TrialState)> = sqlx::query_as(
         "-- leases::fail
         with old as (
-            select t.trial_id, t.attempt, s.max_failures
+            -- Read from the locked row: a person may have withdrawn the trial during the wait.
+            select t.trial_id, t.attempt, t.failures, t.cancel_requested, s.max_failures
               from trial t
               join study s using (study_id)
               join lease l using (trial_id)
@@ -44,11 +45,11 @@ pub async fn fail(
              where l.trial_id = old.trial_id and l.attempt = old.attempt and l.lease_id = $3
             returning l.trial_id),
         next as (
-            select old.trial_id, old.attempt,
-                   case when not $4 or t.failures + 1 >= old.max_failures then 'failed'
-                        when t.cancel_requested then 'cancelled'
+            select trial_id,
+                   case when not $4 or old.failures + 1 >= old.max_failures then 'failed'
+                        when old.cancel_requested then 'cancelled'
                         else 'queued' end::trial_state as state
-              from old join freed using (trial_id) join trial t using (trial_id)),
+              from old join freed using (trial_id)),
         done as (
             update trial t
                set state = next.state,
@@ -179,37 +180,41 @@ async fn answered_before(
 
 /// Withdraws every open trial of a study. Waiting ones end at once. Running ones are told by their
 /// next heartbeat; whoever does not listen is cut off by the reaper after `grace`.
+///
+/// Both kinds in one statement: a trial that is handed out or comes back while this waits for it is
+/// then withdrawn as what it has become. The leases in one of their own, which sees those granted by
+/// then.
 pub async fn cancel_open(
     db: &mut PgConnection,
     study_id: i64,
     grace: std::time::Duration,
 ) -> Result<(), Error> {
     sqlx::query(
-        "-- leases::cancel_open, waiting
-        with done as (
+        "-- leases::cancel_open, the trials
+        with asked as (
             update trial
-               set state = 'cancelled', cancel_requested = true, finished_at = clock_timestamp()
-             where study_id = $1 and state = 'queued'
-            returning trial_id, study_id, attempt)
+               set state = case state when 'queued' then 'cancelled' else state end,
+                   cancel_requested = true,
+                   finished_at = case state when 'queued' then clock_timestamp() end
+             where study_id = $1 and state in ('queued', 'running')
+            returning trial_id, study_id, attempt, state)
         insert into event (study_id, trial_id, attempt, kind, from_state, to_state)
-        select study_id, trial_id, attempt, 'cancel', 'queued', 'cancelled' from done",
+        select study_id, trial_id, attempt, 'cancel', 'queued', 'cancelled'
+          from asked
+         where state = 'cancelled'",
     )
     .bind(study_id)
     .execute(&mut *db)
     .await
-    .doing("withdraw waiting trials")?;
+    .doing("withdraw trials")?;
     sqlx::query(
-        "-- leases::cancel_open, running
-        with asked as (
-            update trial set cancel_requested = true
-             where study_id = $1 and state = 'running'
-            returning trial_id)
+        "-- leases::cancel_open, the leases
         update lease l
            set cancel = true,
                deadline_at = least(deadline_at, clock_timestamp() + make_interval(secs => $2)),
                expires_at = least(expires_at, clock_timestamp() + make_interval(secs => $2))
-          from asked
-         where l.trial_id = asked.trial_id",
+          from trial t
+         where t.study_id = $1 and t.state = 'running' and l.trial_id = t.trial_id",
     )
     .bind(study_id)
     .bind(grace.as_secs_f64())

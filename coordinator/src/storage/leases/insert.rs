@@ -72,7 +72,8 @@ pub async fn insert_planned(
 ) -> Result<Vec<Handed>, Error> {
     let Some(first) = plan.first() else { return Ok(Vec::new()) };
     let dimensions = i32::try_from(first.new.unit_point.0.len()).expect("spaces are small");
-    let units: Vec<f64> = plan.iter().flat_map(|planned| planned.new.unit_point.0.clone()).collect();
+    let units: Vec<f64> =
+        plan.iter().flat_map(|planned| planned.new.unit_point.0.clone()).collect();
     let params: Vec<Json<&Point>> = plan.iter().map(|planned| Json(&planned.new.point)).collect();
     let of_plan = |take: fn(&Planned) -> Option<f64>| plan.iter().map(take).collect::<Vec<_>>();
     let askers = &askers[..askers.len().min(plan.len())];

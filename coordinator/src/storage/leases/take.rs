@@ -10,7 +10,7 @@ use super::ttl;
 use crate::{
     artifact::Checkpoint,
     error::{Doing as _, Error},
-    study::Objective,
+    study::{Objective, PARALLEL_MAX},
     trial::{Asker, Lease, LeaseRef, trial_seed},
 };
 
@@ -95,27 +95,13 @@ pub async fn held_by(
     Ok(held.map(Lease::from))
 }
 
-/// Lets one grant of a study follow another until the transaction ends. Counted at once, two would
-/// each leave the other out and exceed `max_parallel`.
-pub async fn take_turn(db: &mut PgConnection, study_id: i64) -> Result<(), Error> {
-    sqlx::query(
-        "-- leases::take_turn
-        select pg_advisory_xact_lock(hashtextextended('leases::take_turn', $1))",
-    )
-    .bind(study_id)
-    .execute(db)
-    .await
-    .doing("wait for a turn to hand out a trial")?;
-    Ok(())
-}
-
 /// Hands a worker's slot the first queued trial of a study, or the lease that it already holds of
 /// whatever study; `None` if there is neither. Enters the worker at its first call.
 ///
 /// One statement and one commit, so two replicas cannot grant the same row: `skip locked` makes the
 /// loser take the next one instead of waiting. Points that a person enqueued come first, then by
-/// number. A study with the largest `max_parallel` that there is has no limit and is not counted; for
-/// one that has, [`take_turn`] first, in the same transaction.
+/// number. A study with the largest `max_parallel` that there is has no limit and is not counted; one that
+/// has is locked before, in the same transaction: two grants at once would each count without the other.
 ///
 /// # Errors
 ///
@@ -146,7 +132,7 @@ pub async fn take_queued(
                and t.state = 'queued'
                and t.not_before <= clock_timestamp()
                and not exists (select from held)
-               and (s.max_parallel >= 10000
+               and (s.max_parallel >= $7
                     or (select count(*) from trial o
                          where o.study_id = $1 and o.state = 'running') < s.max_parallel)
              order by t.priority desc, t.number
@@ -191,6 +177,7 @@ pub async fn take_queued(
     .bind(lease_ttl.as_secs_f64())
     .bind(&asker.label)
     .bind(&asker.device)
+    .bind(PARALLEL_MAX)
     .fetch_optional(db)
     .await
     .doing("hand out a queued trial")?;
