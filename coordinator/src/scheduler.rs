@@ -30,7 +30,7 @@ use crate::{
     error::{Doing as _, Error},
     scheduler::{
         keeper::Keeper,
-        openings::{Look, Openings, POLL, Try},
+        openings::{Look, Openings, Try},
     },
     storage::{
         self,
@@ -40,6 +40,9 @@ use crate::{
     },
     trial::{Asker, Directive, FailureClass, Lease, LeaseRef, Renewed, Report, TrialState},
 };
+
+/// How often one who waits looks for itself: what another replica did, or a back-off that is over.
+const POLL: Duration = Duration::from_secs(1);
 
 /// Leases that are being handed out at once: the other connections are for those who hold one.
 const GRANTS_AT_ONCE_MAX: usize = 10;
@@ -80,7 +83,7 @@ impl Scheduler {
     pub fn new(pool: PgPool, lease_ttl: Duration, stop: CancellationToken) -> Self {
         let changes = watch::Sender::new(0);
         let inner = Inner {
-            openings: Openings::new(pool.clone(), changes.subscribe()),
+            openings: Openings::new(pool.clone()),
             grants: Semaphore::new(GRANTS_AT_ONCE_MAX),
             pool,
             lease_ttl,
@@ -119,12 +122,6 @@ impl Scheduler {
 
     /// Wakes everybody who waits for a change, and the keeper of the study that changed.
     pub fn changed(&self, study_id: i64) {
-        self.inner.openings.upset();
-        self.recorded(study_id);
-    }
-
-    /// The same where all that changed is that a result came in.
-    fn recorded(&self, study_id: i64) {
         self.inner.changes.send_modify(|count| *count += 1);
         self.keeper(study_id).wake();
     }
@@ -141,7 +138,7 @@ impl Scheduler {
         let mut is_first = true;
         loop {
             changes.borrow_and_update();
-            let look = self.inner.openings.look(asker).await?;
+            let look = self.inner.openings.look(Instant::now()).await?;
             if let Some(lease) = self.lease_now(asker, &look, is_first).await? {
                 tracing::debug!(
                     study = lease.study,
@@ -173,32 +170,42 @@ impl Scheduler {
         is_first: bool,
     ) -> Result<Option<Lease>, Error> {
         let mut in_vain = Vec::new();
-        let mut knows = false;
+        // Taking from a queue asks that too. Whoever is planned for is asked before, lest its answer that
+        // was lost cost another trial; and so is, once, whoever finds nothing.
+        let mut may_hold = is_first;
         while let Some(found) = look.take(asker, &in_vain) {
             let (study_id, granted) = match found {
-                Try::Plan { study_id, is_limited } => match self.keeper(study_id).ask(asker).await?
-                {
-                    // The slot holds a lease, or another took the room; either is in the queue now.
-                    None => (study_id, self.grant(study_id, is_limited, asker).await?),
-                    planned => (study_id, planned),
-                },
                 Try::Queue { study_id, is_limited } => {
                     (study_id, self.grant(study_id, is_limited, asker).await?)
+                }
+                Try::Plan { study_id, is_limited } => {
+                    let held = if may_hold { self.held_by(asker).await? } else { None };
+                    let granted = match held {
+                        None => self.keeper(study_id).ask(asker).await?,
+                        held => held,
+                    };
+                    // Another took the room, or the slot asked twice: either is in the queue now.
+                    let granted = match granted {
+                        None => self.grant(study_id, is_limited, asker).await?,
+                        granted => granted,
+                    };
+                    (study_id, granted)
                 }
             };
             if granted.is_some() {
                 return Ok(granted);
             }
-            knows = true;
+            may_hold = false;
             in_vain.push(study_id);
         }
-        // A grant asks that too; whoever found nothing to be granted asks it once.
-        if is_first && !knows {
-            let ttl = self.inner.lease_ttl;
-            let _turn = self.inner.grants.acquire().await.expect("nobody closes it");
-            return leases::held_by(&mut *self.connection().await?, asker, ttl).await;
-        }
-        Ok(None)
+        if may_hold { self.held_by(asker).await } else { Ok(None) }
+    }
+
+    /// The lease that the slot holds already: an answer was lost.
+    async fn held_by(&self, asker: &Asker) -> Result<Option<Lease>, Error> {
+        let ttl = self.inner.lease_ttl;
+        let _turn = self.inner.grants.acquire().await.expect("nobody closes it");
+        leases::held_by(&mut *self.connection().await?, asker, ttl).await
     }
 
     /// A trial out of a study's queue, or the lease that the slot holds.
@@ -254,7 +261,7 @@ impl Scheduler {
     pub async fn complete(&self, fence: &LeaseRef, report: &Report) -> Result<bool, Error> {
         match leases::complete(self.pool(), fence, report).await? {
             Recorded::Now { study_id } => {
-                self.recorded(study_id);
+                self.changed(study_id);
                 Ok(false)
             }
             Recorded::Before => Ok(true),

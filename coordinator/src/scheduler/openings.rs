@@ -4,19 +4,13 @@
 //! statements that hand it out. Who takes a look takes with it one of the trials that were seen there, so
 //! that ten thousand askers do not run after the same ten.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering::Relaxed},
 };
 
 use sqlx::PgPool;
-use tokio::{
-    sync::{Mutex, watch},
-    time::Instant,
-};
+use tokio::{sync::Mutex, time::Instant};
 
 use crate::{
     error::{Doing as _, Error},
@@ -24,28 +18,15 @@ use crate::{
     trial::Asker,
 };
 
-/// How long a look is good for, if nothing is known to have changed: what another replica did, or a
-/// back-off that is over, is seen after it.
-pub const POLL: Duration = Duration::from_secs(1);
-
-/// How long a look is good for although results have come in, for those who find something in it: a
-/// result leaves no trial in the queue that should be preferred.
-const STALE: Duration = Duration::from_millis(100);
-
 /// The last look, shared by all who ask this replica.
 pub struct Openings {
     pool: PgPool,
-    changes: watch::Receiver<u64>,
-    /// Counts the changes that may have put a trial into a queue.
-    upsets: AtomicU64,
     last: Mutex<Option<Arc<Look>>>,
 }
 
 /// The studies as they were seen once, and what has been taken of them since.
 pub struct Look {
     at: Instant,
-    change: u64,
-    upset: u64,
     studies: Vec<Seen>,
 }
 
@@ -77,37 +58,21 @@ pub enum Try {
 }
 
 impl Openings {
-    /// Nothing seen yet; `changes` counts what happens in this replica.
-    pub fn new(pool: PgPool, changes: watch::Receiver<u64>) -> Self {
-        Self { pool, changes, upsets: AtomicU64::new(0), last: Mutex::default() }
+    /// Nothing seen yet.
+    pub fn new(pool: PgPool) -> Self {
+        Self { pool, last: Mutex::default() }
     }
 
-    /// Says that more has changed than that a result came in: no earlier look is good for anything.
-    pub fn upset(&self) {
-        self.upsets.fetch_add(1, Relaxed);
-    }
-
-    /// A look that is not too old for this asker. Those who come while one is taken share it.
-    pub async fn look(&self, asker: &Asker) -> Result<Arc<Look>, Error> {
+    /// A look that was begun at `since` or after. Those who come while one is taken share the next.
+    pub async fn look(&self, since: Instant) -> Result<Arc<Look>, Error> {
         let mut last = self.last.lock().await;
-        // Read before the database is: what changes in between makes the look stale.
-        let (change, upset) = (*self.changes.borrow(), self.upsets.load(Relaxed));
-        if let Some(look) = &*last {
-            let age = look.at.elapsed();
-            let is_fresh = look.change == change || age < STALE && look.has_for(asker);
-            if age < POLL && look.upset == upset && is_fresh {
-                return Ok(Arc::clone(look));
-            }
+        if let Some(look) = last.as_ref().filter(|look| look.at >= since) {
+            return Ok(Arc::clone(look));
         }
         let at = Instant::now();
         let mut connection = self.pool.acquire().await.doing("reach the database")?;
-        let openings = studies::openings(&mut connection).await?;
-        let look = Arc::new(Look {
-            at,
-            change,
-            upset,
-            studies: openings.into_iter().map(Seen::of).collect(),
-        });
+        let studies = studies::openings(&mut connection).await?.into_iter().map(Seen::of).collect();
+        let look = Arc::new(Look { at, studies });
         *last = Some(Arc::clone(&look));
         Ok(look)
     }
@@ -130,12 +95,6 @@ impl Look {
     pub fn all_ended(&self, asker: &Asker) -> bool {
         let mut served = self.studies.iter().filter(|seen| seen.is_served_by(asker)).peekable();
         served.peek().is_some() && served.all(|seen| seen.opening.is_final)
-    }
-
-    fn has_for(&self, asker: &Asker) -> bool {
-        self.studies.iter().any(|seen| {
-            (seen.due.load(Relaxed) > 0 || seen.room.load(Relaxed) > 0) && seen.is_served_by(asker)
-        })
     }
 }
 
@@ -215,7 +174,6 @@ mod tests {
         });
         assert_eq!(taken[..5], [queue, plan(1), plan(2), plan(1), plan(2)]);
         assert_eq!(taken[5..], [plan(2), plan(2), plan(2), None]);
-        assert!(!look.has_for(&asker(&[])));
     }
 
     #[test]

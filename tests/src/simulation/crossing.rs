@@ -157,7 +157,15 @@ impl Place {
         let snapshot = snapshot.expect("reads").expect("there is the study");
         let publish = async || {
             let (plan, _) = plan::make(&snapshot, None, 1);
-            posterior::publish(&self.coordinators, &snapshot.study, &plan.points, None, false).await
+            let publication = posterior::Publication {
+                read: &snapshot.study,
+                basis: &plan.basis,
+                plan: &plan.points,
+                fitted: None,
+                exhausted: false,
+                is_ahead: false,
+            };
+            posterior::publish(&self.coordinators, &publication, &[], TTL).await
         };
         publish().await.expect("the first is believed");
         match publish().await {

@@ -47,37 +47,25 @@ const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "a result is taken of any attempt and lease",
         rewrites: &[
-            rewrite("leases::complete, the trial", "and t.attempt = $2", "and $2::int is not null"),
-            rewrite(
-                "leases::complete, the trial",
-                "and a.lease_id = $3",
-                "and $3::uuid is not null",
-            ),
+            rewrite("leases::complete", "and t.attempt = $2", "and $2::int is not null"),
+            rewrite("leases::complete", "and a.lease_id = $3", "and $3::uuid is not null"),
         ],
         caught_by: Simulation,
     },
     Mutant {
         name: "a result is taken of any lease of the attempt",
-        rewrites: &[rewrite(
-            "leases::complete, the trial",
-            "and a.lease_id = $3",
-            "and $3::uuid is not null",
-        )],
+        rewrites: &[rewrite("leases::complete", "and a.lease_id = $3", "and $3::uuid is not null")],
         caught_by: Simulation,
     },
     Mutant {
         name: "a result is taken of an attempt that was given back",
-        rewrites: &[rewrite(
-            "leases::complete, the trial",
-            "and a.outcome in ('running', 'expired')",
-            "",
-        )],
+        rewrites: &[rewrite("leases::complete", "and a.outcome in ('running', 'expired')", "")],
         caught_by: Simulation,
     },
     Mutant {
         name: "a late result is refused though nobody has taken over",
         rewrites: &[rewrite(
-            "leases::complete, the trial",
+            "leases::complete",
             "t.state in ('running', 'queued')",
             "t.state = 'running'",
         )],
@@ -86,7 +74,7 @@ const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "a cancel loses a result",
         rewrites: &[rewrite(
-            "leases::complete, the trial",
+            "leases::complete",
             "and t.attempt = $2",
             "and t.attempt = $2 and not t.cancel_requested",
         )],
@@ -95,9 +83,9 @@ const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "observations are not numbered",
         rewrites: &[rewrite(
-            "leases::complete, the result",
-            "next_obs = next_obs + 1",
-            "next_obs = next_obs",
+            "leases::complete",
+            "next_obs = s.next_obs + 1",
+            "next_obs = s.next_obs",
         )],
         caught_by: Simulation,
     },
@@ -208,7 +196,7 @@ const MUTANTS: &[Mutant] = &[
         name: "a back-off is not waited for",
         rewrites: &[
             rewrite("leases::take_queued", "and t.not_before <= clock_timestamp()", ""),
-            rewrite("studies::open_for", "and t.not_before <= clock_timestamp()", ""),
+            rewrite("studies::openings", "and t.not_before <= clock_timestamp()", ""),
         ],
         caught_by: Simulation,
     },
@@ -219,7 +207,7 @@ const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "a worker's slots share a lease",
-        rewrites: &[rewrite("leases::held_by", "and slot = $2", "and $2::int is not null")],
+        rewrites: &[rewrite("leases::take_queued", "and slot = $3", "and $3::int is not null")],
         caught_by: Simulation,
     },
     Mutant {
@@ -238,7 +226,7 @@ const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "a result is taken of an attempt that ends while it waits",
-        rewrites: &[rewrite("leases::complete, the trial", "for no key update of a", "")],
+        rewrites: &[rewrite("leases::complete", "for no key update of a", "")],
         caught_by: CaughtBy::Crossing(Crossing::ReleaseThenCompletion),
     },
     Mutant {
@@ -293,13 +281,9 @@ async fn every_rule_that_is_taken_away_is_missed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_result_without_its_primary_key_is_missed() {
     const REWRITES: &[Rewrite] = &[
+        rewrite("leases::complete", "('running', 'queued')", "('running', 'queued', 'completed')"),
         rewrite(
-            "leases::complete, the trial",
-            "('running', 'queued')",
-            "('running', 'queued', 'completed')",
-        ),
-        rewrite(
-            "leases::complete, the trial",
+            "leases::complete",
             "('running', 'expired')",
             "('running', 'expired', 'completed')",
         ),
