@@ -2,7 +2,8 @@
 //!
 //! Every statement opens with the name of the function that sends it, so that `pg_stat_activity`
 //! speaks Rust. Guards stand in the `where`, never in an `if` before the statement. Locks are taken
-//! in the order trial → lease → study. Transactions are short, and none is open while something is
+//! in the order trial → lease → study; a grant that counts what runs locks the study first, and skips
+//! trials that others have locked. Transactions are short, and none is open while something is
 //! computed; [`artifacts`] has the one exception.
 
 pub mod artifacts;

@@ -195,37 +195,3 @@ fn rewrite(kind: u8, message: &mut Vec<u8>, rewrites: &[Rewrite], counts: &[Atom
         }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const REWRITE: Rewrite =
-        Rewrite { statement: "leases::end", find: "and slot = $2", put: "and true" };
-
-    #[test]
-    fn words_are_found_whatever_space_is_between_them() {
-        let sql = "-- leases::end, a part\n delete from lease where id = $1\n   and\tslot =\n $2";
-        let changed = REWRITE.apply(sql).unwrap();
-        assert_eq!(
-            changed,
-            "-- leases::end, a part\n delete from lease where id = $1\n   and true"
-        );
-    }
-
-    #[test]
-    fn other_statements_and_longer_words_are_left_alone() {
-        assert_eq!(REWRITE.apply("-- leases::begin\n select 1 where true and slot = $2"), None);
-        assert_eq!(REWRITE.apply("-- leases::end\n select 1 where true and slot = $20"), None);
-        assert_eq!(REWRITE.apply("select 1 where true and slot = $2"), None);
-    }
-
-    #[test]
-    fn the_text_of_a_parse_message_is_changed_and_nothing_else() {
-        let mut message = b"name\0-- leases::end\n select where x and slot = $2\0\0\x01".to_vec();
-        let counts = [AtomicUsize::new(0)];
-        rewrite(b'P', &mut message, &[REWRITE], &counts);
-        assert_eq!(message, b"name\0-- leases::end\n select where x and true\0\0\x01");
-        assert_eq!(counts[0].load(Ordering::Relaxed), 1);
-    }
-}

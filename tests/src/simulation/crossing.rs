@@ -10,6 +10,7 @@ use coordinator::{
     study::StudyState,
     trial::{Asker, FailureClass, Lease, Report},
 };
+use proto::v1::CancelStudyRequest;
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -41,13 +42,15 @@ pub enum Crossing {
     FailureThenCompletion,
     /// A trial is given back and reported at once, and the release is first: no result.
     ReleaseThenCompletion,
+    /// A study is cancelled twice at once: neither is refused.
+    TwoCancels,
     /// Two slots ask where one more trial may run: one of them gets it.
     TwoGrants,
 }
 
 impl Crossing {
     /// All of them.
-    pub const ALL: [Crossing; 9] = [
+    pub const ALL: [Crossing; 10] = [
         Crossing::RenewalAndReaper,
         Crossing::OldHeartbeat,
         Crossing::TwoPlans,
@@ -56,6 +59,7 @@ impl Crossing {
         Crossing::GrantThenCancel,
         Crossing::FailureThenCompletion,
         Crossing::ReleaseThenCompletion,
+        Crossing::TwoCancels,
         Crossing::TwoGrants,
     ];
 
@@ -78,6 +82,7 @@ impl Crossing {
             Crossing::GrantThenCancel => place.grant_then_cancel().await,
             Crossing::FailureThenCompletion => place.completion_after(End::Failure).await,
             Crossing::ReleaseThenCompletion => place.completion_after(End::Release).await,
+            Crossing::TwoCancels => place.two_cancels().await,
             Crossing::TwoGrants => place.two_grants().await,
         }?;
         match invariants::violated(pool).await {
@@ -240,6 +245,25 @@ impl Place {
             Err(Error::LeaseLost { .. }) => Ok(()),
             other => Err(format!("the result of an attempt that is over is answered {other:?}")),
         }
+    }
+
+    async fn two_cancels(&self) -> Result<(), String> {
+        let study = self.locked().await;
+        let replica = Replica::new((*self.coordinators.connect_options()).clone());
+        let cancel = || {
+            let mut people = replica.people.clone();
+            let request = CancelStudyRequest { name: self.name.clone() };
+            tokio::spawn(async move { people.cancel_study(request).await })
+        };
+        let cancelled = [cancel(), cancel()];
+        self.until_waiting(2).await;
+        study.commit().await.expect("commits");
+        let mut refused = Vec::new();
+        for cancelled in cancelled {
+            refused.extend(cancelled.await.expect("runs").err());
+        }
+        replica.stop().await;
+        if refused.is_empty() { Ok(()) } else { Err(format!("refused: {refused:?}")) }
     }
 
     async fn two_grants(&self) -> Result<(), String> {

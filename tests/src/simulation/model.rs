@@ -8,107 +8,20 @@
 mod deeds;
 pub mod lines;
 mod speeches;
+mod study;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use tonic::Code;
 
 use super::operation::{Call, Deed, Forgery, Rules};
+use study::{Outcome, Reached, Stage, State, Study, Trial, When};
 
 /// How long a lease lasts without a heartbeat, in seconds.
 pub const LEASE_SECONDS: i64 = 60;
 
 /// How long a withdrawn trial may still run: two leases.
 const GRACE_SECONDS: i64 = 2 * LEASE_SECONDS;
-
-/// Where a trial stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
-    Queued,
-    Running,
-    Completed,
-    Pruned,
-    Failed,
-    Cancelled,
-}
-
-/// Where a study stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
-    Active,
-    Paused,
-    Completed,
-    Cancelled,
-}
-
-/// What became of an attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
-    Running,
-    Completed,
-    Pruned,
-    Failed,
-    Expired,
-    Released,
-    Cancelled,
-}
-
-#[derive(Clone, Debug)]
-struct Study {
-    rules: Rules,
-    stage: Stage,
-    trials: Vec<Trial>,
-    plans: i64,
-    results: i32,
-    events: Vec<String>,
-}
-
-#[derive(Clone, Debug)]
-struct Trial {
-    state: State,
-    /// A person chose the point; otherwise the plan's version, and how many results it knew.
-    planned: Option<(i64, i32)>,
-    failures: i32,
-    not_before: When,
-    is_withdrawn: bool,
-    attempts: Vec<Attempt>,
-    lease: Option<Lease>,
-    result: Option<Reached>,
-}
-
-#[derive(Clone, Debug)]
-struct Attempt {
-    worker: usize,
-    outcome: Outcome,
-    class: Option<&'static str>,
-    metrics: BTreeMap<u8, u8>,
-}
-
-#[derive(Clone, Debug)]
-struct Lease {
-    worker: usize,
-    slot: usize,
-    expires: i64,
-    deadline: i64,
-    is_withdrawn: bool,
-    progress: u8,
-}
-
-#[derive(Clone, Debug)]
-struct Reached {
-    attempt: usize,
-    place: i32,
-    value: u8,
-    is_pruned: bool,
-}
-
-/// A moment ahead: a second, give or take a share that is drawn at random.
-#[derive(Clone, Copy, Debug)]
-struct When {
-    at: i64,
-    /// How far before and after it may be, in seconds.
-    jitter: f64,
-}
 
 /// Names a lease that was granted: study, trial, attempt from 1.
 pub type Grant = (usize, usize, usize);
@@ -368,107 +281,6 @@ impl Model {
         self.studies.iter().enumerate().flat_map(|(index, study)| {
             study.trials.iter().enumerate().map(move |(number, trial)| ((index, number), trial))
         })
-    }
-}
-
-impl Study {
-    fn count(&self, state: State) -> usize {
-        self.trials.iter().filter(|trial| trial.state == state).count()
-    }
-
-    fn open(&self) -> usize {
-        self.trials.iter().filter(|trial| trial.is_open()).count()
-    }
-
-    fn has_spent_its_budget(&self) -> bool {
-        self.trials.len() >= self.rules.max_trials.unsigned_abs() as usize
-    }
-
-    fn may_plan(&self) -> bool {
-        let parallel = self.rules.max_parallel.unsigned_abs() as usize;
-        !self.has_spent_its_budget() && self.open() < parallel
-    }
-
-    fn plan(&mut self) {
-        self.plans += 1;
-        self.add(Some((self.plans, self.results)), "plan");
-    }
-
-    fn add(&mut self, planned: Option<(i64, i32)>, kind: &str) {
-        self.events.push(format!("{} {kind}", self.trials.len()));
-        self.trials.push(Trial {
-            state: State::Queued,
-            planned,
-            failures: 0,
-            not_before: When { at: i64::MIN / 2, jitter: 0.0 },
-            is_withdrawn: false,
-            attempts: Vec::new(),
-            lease: None,
-            result: None,
-        });
-    }
-
-    /// Hands out the first that may be: those that a person chose first, then by number.
-    fn grant(&mut self, now: i64, worker: usize, slot: usize) -> Option<usize> {
-        if self.count(State::Running) >= self.rules.max_parallel.unsigned_abs() as usize {
-            return None;
-        }
-        let ready = (0..self.trials.len()).filter(|&number| self.trials[number].is_ready(now));
-        let number = ready.min_by_key(|&number| (self.trials[number].planned.is_some(), number))?;
-        let seconds = self.rules.max_trial_seconds;
-        let trial = &mut self.trials[number];
-        trial.state = State::Running;
-        trial.attempts.push(Attempt {
-            worker,
-            outcome: Outcome::Running,
-            class: None,
-            metrics: BTreeMap::new(),
-        });
-        trial.lease = Some(Lease {
-            worker,
-            slot,
-            expires: now + LEASE_SECONDS.min(seconds),
-            deadline: now + seconds,
-            is_withdrawn: false,
-            progress: 0,
-        });
-        self.note(number, "lease", State::Queued, State::Running);
-        Some(number)
-    }
-
-    /// The best value of a finished training.
-    fn best(&self) -> Option<u8> {
-        let results = self.trials.iter().filter_map(|trial| trial.result.as_ref());
-        results.filter(|result| !result.is_pruned).map(|result| result.value).max()
-    }
-
-    fn close_if_done(&mut self) {
-        if self.stage == Stage::Active && self.has_spent_its_budget() && self.open() == 0 {
-            self.stage = Stage::Completed;
-        }
-    }
-
-    fn note(&mut self, number: usize, kind: &str, from: State, to: State) {
-        let attempt = self.trials[number].attempts.len();
-        self.events.push(format!("{number}#{attempt} {kind} {} → {}", from.word(), to.word()));
-    }
-}
-
-impl Trial {
-    fn is_open(&self) -> bool {
-        matches!(self.state, State::Queued | State::Running)
-    }
-
-    fn is_ready(&self, now: i64) -> bool {
-        self.state == State::Queued && self.not_before.at <= now
-    }
-
-    /// Ends the attempt that runs, and its lease.
-    fn end(&mut self, outcome: Outcome, class: Option<&'static str>, to: State) {
-        let attempt = self.attempts.last_mut().expect("a running trial has an attempt");
-        (attempt.outcome, attempt.class) = (outcome, class);
-        self.lease = None;
-        self.state = to;
     }
 }
 

@@ -12,8 +12,8 @@ pub const SLOTS: usize = 2;
 /// Studies at once: who asks is served by the one with the fewest running trials.
 pub const STUDIES: usize = 2;
 
-/// Operations of one case, at most.
-const OPERATIONS_MAX: usize = 40;
+/// Operations of one case, at most; some come in pairs.
+const OPERATIONS_MAX: usize = 32;
 
 /// One case: two studies, and what happens to them.
 #[derive(Clone, Debug)]
@@ -152,8 +152,9 @@ pub enum Deed {
 /// A case at random. The commonest course of events is the commonest here.
 pub fn case() -> impl Strategy<Value = Case> {
     let rules = proptest::collection::vec(rules(), STUDIES);
-    let operations = proptest::collection::vec(operation(), 1..OPERATIONS_MAX);
-    (rules, operations).prop_map(|(rules, operations)| Case { rules, operations })
+    let operations = proptest::collection::vec(operations(), 1..OPERATIONS_MAX);
+    (rules, operations)
+        .prop_map(|(rules, operations)| Case { rules, operations: operations.concat() })
 }
 
 fn rules() -> impl Strategy<Value = Rules> {
@@ -168,16 +169,19 @@ fn rules() -> impl Strategy<Value = Rules> {
     )
 }
 
-fn operation() -> impl Strategy<Value = Operation> {
+/// One operation, or leases that lapse and a reaper that notices.
+fn operations() -> impl Strategy<Value = Vec<Operation>> {
     let delivery = prop_oneof![
         8 => Just(Delivery::Well),
         1 => Just(Delivery::RequestLost),
         2 => Just(Delivery::AnswerLost),
     ];
+    let lapse = || vec![Operation::Wait(7), Operation::Call(Call::Reap, Delivery::Well)];
     prop_oneof![
-        16 => (call(), delivery).prop_map(|(call, delivery)| Operation::Call(call, delivery)),
-        3 => together(),
-        3 => prop_oneof![Just(1), Just(3), Just(7), Just(20)].prop_map(Operation::Wait),
+        16 => (call(), delivery).prop_map(|(call, delivery)| vec![Operation::Call(call, delivery)]),
+        3 => together().prop_map(|operation| vec![operation]),
+        2 => prop_oneof![Just(1), Just(3), Just(20)].prop_map(|tens| vec![Operation::Wait(tens)]),
+        2 => Just(()).prop_map(move |()| lapse()),
     ]
 }
 
@@ -196,13 +200,13 @@ fn together() -> impl Strategy<Value = Operation> {
 
 fn call() -> impl Strategy<Value = Call> {
     let ask = (0..WORKERS, 0..SLOTS).prop_map(|(worker, slot)| Call::Ask { worker, slot });
-    prop_oneof![5 => ask, 9 => speak(), 2 => Just(Call::Reap), 3 => steer()]
+    prop_oneof![5 => ask, 9 => speak(), 1 => Just(Call::Reap), 3 => steer()]
 }
 
 fn speak() -> impl Strategy<Value = Call> {
     let back = prop_oneof![6 => Just(0_usize), 3 => Just(1), 3 => 0..8_usize];
     let forgery = prop_oneof![
-        12 => Just(Forgery::None),
+        8 => Just(Forgery::None),
         1 => Just(Forgery::LeaseId),
         1 => Just(Forgery::FirstLeaseId),
         1 => Just(Forgery::NextAttempt),

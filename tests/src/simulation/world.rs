@@ -7,7 +7,7 @@ use std::{
 };
 
 use sqlx::{
-    PgPool,
+    Connection as _, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use uuid::Uuid;
@@ -62,17 +62,19 @@ impl World {
     /// A database, and coordinators that reach it in their own way. From here on it need not survive
     /// the end of the machine, and answers the sooner.
     pub async fn new(database: &PgConnectOptions, coordinators: &PgConnectOptions) -> Self {
-        let options = database.clone().options([("plan_cache_mode", "force_generic_plan")]);
-        let pool = PgPoolOptions::new().max_connections(1).connect_with(options).await;
-        let pool = pool.expect("connects");
-        sqlx::raw_sql(
+        // Statements are planned once for each session: planning takes longer than what is planned.
+        let settings = sqlx::raw_sql(
             "do $$ begin
                 execute format('alter database %I set synchronous_commit = off', current_database());
+                execute format('alter database %I set plan_cache_mode = force_generic_plan',
+                               current_database());
             end $$",
-        )
-        .execute(&pool)
-        .await
-        .expect("sets the database");
+        );
+        let mut session = PgConnection::connect_with(database).await.expect("connects");
+        settings.execute(&mut session).await.expect("sets the database");
+        session.close().await.expect("closes");
+        let pool = PgPoolOptions::new().max_connections(1).connect_with(database.clone()).await;
+        let pool = pool.expect("connects");
         Self {
             pool,
             replicas: [(); 2].map(|()| Replica::new(coordinators.clone())),

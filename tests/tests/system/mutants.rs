@@ -295,6 +295,7 @@ async fn a_result_without_its_primary_key_is_missed() {
         .await
         .expect("drops the key");
     let how = caught(&town, REWRITES, &Simulation).await.expect("is noticed");
+    println!("{how}");
     assert!(how.contains("duplicate: false") && how.contains("duplicate: true"), "{how}");
 }
 
@@ -313,6 +314,22 @@ async fn with_every_rule_in_place_nothing_is_missed() {
         }
     }
     assert!(missed.is_empty(), "{missed:#?}");
+}
+
+#[test]
+fn a_rewrite_finds_its_words_whatever_space_is_between_them() {
+    let free = rewrite("leases::end", "and slot = $2", "and true");
+    let sql = "-- leases::end, a part\n delete from lease where id = $1\n   and\tslot =\n $2";
+    let changed = "-- leases::end, a part\n delete from lease where id = $1\n   and true";
+    assert_eq!(free.apply(sql).as_deref(), Some(changed));
+}
+
+#[test]
+fn a_rewrite_leaves_other_statements_and_longer_words_alone() {
+    let free = rewrite("leases::end", "and slot = $2", "and true");
+    assert_eq!(free.apply("-- leases::begin\n select 1 where true and slot = $2"), None);
+    assert_eq!(free.apply("-- leases::end\n select 1 where true and slot = $20"), None);
+    assert_eq!(free.apply("select 1 where true and slot = $2"), None);
 }
 
 /// How a mutant was noticed; `None` if it was not.
