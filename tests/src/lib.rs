@@ -1,10 +1,11 @@
 //! The whole system on a real Postgres, driven over the wire.
 //!
 //! A [`Town`] is a database of its own and any number of coordinators on it, in this process. A
-//! [`Hand`] is a worker's slot that does just what the test says. [`process`] runs the real programs,
-//! for tests that kill them.
+//! [`Hand`] is a worker's slot that does just what the test says; [`process`] runs the real programs, for
+//! tests that kill them. The coordinators of a town log in as the role that may do no more than they must.
 
 pub mod hand;
+pub mod lived;
 pub mod process;
 pub mod space;
 pub mod town;

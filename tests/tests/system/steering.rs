@@ -43,6 +43,7 @@ async fn a_paused_study_hands_out_nothing_and_takes_reports() {
     let refusal = ended.unwrap_err();
     assert_eq!(refusal.code(), Code::FailedPrecondition);
     assert_eq!(refusal.message(), "study `steered` is completed and cannot be paused");
+    town.is_sound().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -68,6 +69,7 @@ async fn cancelling_withdraws_what_waits_and_tells_what_runs() {
     let study = coordinator.study("withdrawn").await;
     assert_eq!(study.state(), StudyState::Cancelled);
     assert!(hand.ask(Duration::ZERO).await.unwrap().idle);
+    town.is_sound().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -91,6 +93,7 @@ async fn enqueued_points_come_first_and_count_against_the_budget() {
     let outside = coordinator.studies().enqueue_trials(enqueue(vec![rate(1.5)])).await;
     assert_eq!(outside.unwrap_err().code(), Code::InvalidArgument);
     assert_eq!(coordinator.trials("chosen").await.len(), 2, "nothing of a refused call is left");
+    town.is_sound().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -118,6 +121,7 @@ async fn a_repeated_request_is_done_once() {
         assert_eq!(reply.into_inner().trials[0].number, 0);
     }
     assert_eq!(coordinator.trials("once").await.len(), 1);
+    town.is_sound().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -144,6 +148,7 @@ async fn a_watch_shows_every_trial_end_and_ends_with_the_study() {
     let unknown = WatchStudyRequest { name: "nobody".into() };
     let refusal = coordinator.studies().watch_study(unknown).await.unwrap_err();
     assert_eq!(refusal.code(), Code::NotFound);
+    town.is_sound().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -168,4 +173,5 @@ async fn a_study_is_shown_as_of_one_instant() {
         }
         assert_eq!(worker.await.unwrap(), 6);
     }
+    town.is_sound().await;
 }

@@ -179,13 +179,18 @@ async fn answered_before(
 
 /// Withdraws every open trial of a study. Waiting ones end at once. Running ones are told by their
 /// next heartbeat; whoever does not listen is cut off by the reaper after `grace`.
+///
+/// Running ones first: one that is given back from then on ends, and does not wait again where nobody
+/// looks any more. And once more at the end: a hand-out that began while the study was still active
+/// took its trial from those that waited.
 pub async fn cancel_open(
     db: &mut PgConnection,
     study_id: i64,
     grace: std::time::Duration,
 ) -> Result<(), Error> {
+    cancel_running(db, study_id, grace).await?;
     sqlx::query(
-        "-- leases::cancel_open, waiting
+        "-- leases::cancel_open
         with done as (
             update trial
                set state = 'cancelled', cancel_requested = true, finished_at = clock_timestamp()
@@ -198,11 +203,19 @@ pub async fn cancel_open(
     .execute(&mut *db)
     .await
     .doing("withdraw waiting trials")?;
+    cancel_running(db, study_id, grace).await
+}
+
+async fn cancel_running(
+    db: &mut PgConnection,
+    study_id: i64,
+    grace: std::time::Duration,
+) -> Result<(), Error> {
     sqlx::query(
-        "-- leases::cancel_open, running
+        "-- leases::cancel_running
         with asked as (
             update trial set cancel_requested = true
-             where study_id = $1 and state = 'running'
+             where study_id = $1 and state = 'running' and not cancel_requested
             returning trial_id)
         update lease l
            set cancel = true,
