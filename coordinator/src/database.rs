@@ -5,7 +5,10 @@ use std::{path::Path, str::FromStr as _, sync::Arc, time::Duration};
 use anyhow::{Context as _, bail};
 use embedded_postgres::Server;
 use migrations::MIGRATOR;
-use sqlx::{Connection as _, PgConnection, PgPool, postgres::PgConnectOptions};
+use sqlx::{
+    Connection as _, PgConnection, PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -217,9 +220,11 @@ async fn reach(options: &PgConnectOptions, patience: Duration) -> anyhow::Result
 
 /// Applies what the schema lacks, under a lock that several coordinators which start at once wait for.
 async fn migrate(options: &PgConnectOptions) -> anyhow::Result<()> {
-    let mut db = PgConnection::connect_with(options).await.context("cannot reach the database")?;
-    MIGRATOR.run(&mut db).await.context("cannot bring the database's schema up to date")?;
-    db.close().await.context("cannot close a connection to the database")
+    // Of one connection, and without the limits of those in service: a migration may take long.
+    let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(options.clone());
+    MIGRATOR.run(&pool).await.context("cannot bring the database's schema up to date")?;
+    pool.close().await;
+    Ok(())
 }
 
 /// `migration 15`, `migrations 15 to 17`.

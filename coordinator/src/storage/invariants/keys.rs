@@ -9,9 +9,9 @@ pub(super) static NOTHING_REFERS_TO_NOTHING: Invariant = Invariant {
     // Leases are in I3b, metrics in I10, checkpoints in I23. A late report may name what never was: it was
     // refused for that.
     query: "
-        with lost as (
-            select null as study, number, null::integer as attempt,
-                   format('trial_id %s is of study_id %s, which is not there', trial_id, study_id) as wrong
+        with lost (study, number, attempt, wrong) as (
+            select null, number, null::integer,
+                   format('trial_id %s is of study_id %s, which is not there', trial_id, study_id)
               from trial
              where not exists (select from study s where s.study_id = trial.study_id)
              union all
@@ -52,7 +52,7 @@ pub(super) static NOTHING_REFERS_TO_NOTHING: Invariant = Invariant {
               join trial t using (trial_id)
               join study s using (study_id)
              where not exists (select from worker w where w.worker_id = a.worker_id))
-        select * from lost",
+        select study, number, attempt, wrong from lost",
 };
 
 pub(super) static IN_PLACE: Invariant = Invariant {

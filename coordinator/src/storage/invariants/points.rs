@@ -14,18 +14,21 @@ pub(super) static TYPED_COPY: Invariant = Invariant {
                    as value_num,
                    case jsonb_typeof(p.value) when 'string' then p.value #>> '{}' end as value_text
               from trial t
-             cross join jsonb_each(t.params) as p)
+             cross join jsonb_each(t.params) as p),
+        different as (
+            select trial_id, name, w.value, p.value_num, p.value_text
+              from written w
+              full join trial_param p using (trial_id, name)
+             where w.trial_id is null
+                or p.trial_id is null
+                or (w.value_num, w.value_text) is distinct from (p.value_num, p.value_text))
         select s.name as study, t.number, null::integer as attempt,
-               format('parameter %s is %s in the point and %s in its typed copy', name,
-                      coalesce(w.value::text, 'absent'),
-                      coalesce(p.value_num::text, to_jsonb(p.value_text)::text, 'absent')) as wrong
-          from written w
-          full join trial_param p using (trial_id, name)
+               format('parameter %s is %s in the point and %s in its typed copy', d.name,
+                      coalesce(d.value::text, 'absent'),
+                      coalesce(d.value_num::text, to_jsonb(d.value_text)::text, 'absent')) as wrong
+          from different d
           join trial t using (trial_id)
-          join study s using (study_id)
-         where w.name is null
-            or p.name is null
-            or (w.value_num, w.value_text) is distinct from (p.value_num, p.value_text)",
+          join study s using (study_id)",
 };
 
 pub(super) static IN_THE_SPACE: Invariant = Invariant {
