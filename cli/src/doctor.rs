@@ -48,6 +48,8 @@ pub async fn run(options: &Options, arguments: Arguments) -> Result<(), Failure>
         (Some(0), _) => Ok(()),
         (Some(code), _) => Err(Failure::Doctor(u8::try_from(code).unwrap_or(2))),
         // As a shell would say it.
-        (None, signal) => Err(Failure::Doctor(u8::try_from(128 + signal.unwrap_or(0)).unwrap_or(2))),
+        (None, signal) => {
+            Err(Failure::Doctor(u8::try_from(128 + signal.unwrap_or(0)).unwrap_or(2)))
+        }
     }
 }

@@ -101,7 +101,11 @@ async fn grant_on(
             tracing::info!(role, "has a new password");
         }
     }
-    tracing::info!("{} and {} have their rights, and no others", roles::COORDINATOR, roles::ANALYST);
+    tracing::info!(
+        "{} and {} have their rights, and no others",
+        roles::COORDINATOR,
+        roles::ANALYST
+    );
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! A town that has been through everything, for tests of what must hold afterwards.
 
 use proto::v1::{
-    CancelStudyRequest, Constraint, Directive, Direction, EarlyStopping, EnqueueTrialsRequest,
+    CancelStudyRequest, Constraint, Direction, Directive, EarlyStopping, EnqueueTrialsRequest,
     ExtendStudyRequest, FailureClass, FurtherObjective, ImportTrialsRequest, ImportedTrial,
     ImportedTrials, Lease, PauseStudyRequest, Point, ResumeStudyRequest, Space, StoppingRule,
     StudySpec, Value, constraint::Bound, import_trials_request::From, value::Kind,

@@ -24,6 +24,8 @@ mod migrations_lint;
 mod objectives;
 #[path = "system/one_trial.rs"]
 mod one_trial;
+#[path = "system/planted.rs"]
+mod planted;
 #[path = "system/pruned.rs"]
 mod pruned;
 #[path = "system/replay.rs"]

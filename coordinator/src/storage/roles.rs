@@ -44,10 +44,7 @@ pub const GRANTS: &[(&str, &str)] = &[
         "select, insert, update (ended_at, outcome, failure_class, detail, resumed_from_epoch)",
     ),
     ("result", "select, insert"),
-    (
-        "lease",
-        "select, insert, update (cancel, prune, progress, expires_at, deadline_at), delete",
-    ),
+    ("lease", "select, insert, update (cancel, prune, progress, expires_at, deadline_at), delete"),
     ("worker", "select, insert"),
     ("metric", "select, insert"),
     ("event", "select, insert"),
@@ -91,7 +88,10 @@ const SETTINGS: &str = "
 pub async fn grant(db: &mut PgConnection) -> Result<(), Error> {
     let mut tx = sqlx::Connection::begin(db).await.doing("begin to grant")?;
     for (doing, statements) in [
-        ("wait for others who grant", "select pg_advisory_xact_lock(hashtext('strop grant'))".into()),
+        (
+            "wait for others who grant",
+            "select pg_advisory_xact_lock(hashtext('strop grant'))".into(),
+        ),
         ("make a role (its owner needs CREATEROLE, or let a superuser run this)", make_roles()),
         ("set up a role (its owner needs CREATEROLE, or let a superuser run this)", set_up_roles()),
         ("set the rights of the roles", set_rights()),

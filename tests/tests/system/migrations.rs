@@ -158,7 +158,8 @@ fn of_table(table: &str, action: &str, added: &Added) -> Option<String> {
     } else if action.starts_with("rename ") || action.starts_with("set schema ") {
         "renames what an older program may use"
     } else if action.starts_with("alter ") {
-        let harmless = ["set default", "drop not null", "set statistics", "set storage", "set compression"];
+        let harmless =
+            ["set default", "drop not null", "set statistics", "set storage", "set compression"];
         if harmless.iter().any(|words| says(words)) {
             return None;
         }
@@ -280,7 +281,9 @@ fn every_migration_says_which_programs_it_allows_and_takes_nothing_from_them() {
 #[test]
 fn what_an_older_program_could_not_live_with_is_seen() {
     let of = |sql: &str| {
-        let text = format!("{sql};\ninsert into schema_version (version, oldest_program) values (20, 15);");
+        let text = format!(
+            "{sql};\ninsert into schema_version (version, oldest_program) values (20, 15);"
+        );
         complaints(20, &text)
     };
     for sql in [
@@ -350,8 +353,12 @@ fn what_is_taken_away_needs_a_reason_and_keeps_the_programs_out_that_used_it() {
     assert_eq!(of(line, 18), Vec::<String>::new());
     let early = of(line, 17);
     assert!(early[0].contains("oldest_program must be 18 or more"), "{early:?}");
-    for line in ["", "-- contracts", "-- contracts, unused since 0018 (0.2.0):", "-- unused since 0018 (0.2.0): x"]
-    {
+    for line in [
+        "",
+        "-- contracts",
+        "-- contracts, unused since 0018 (0.2.0):",
+        "-- unused since 0018 (0.2.0): x",
+    ] {
         assert_eq!(of(line, 18).len(), 1, "{line}");
     }
     let none = complaints(20, "create table mood (name text)");

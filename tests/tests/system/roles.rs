@@ -28,8 +28,18 @@ async fn a_coordinator_can_neither_change_what_is_recorded_nor_the_schema() {
     let (town, _coordinator) = lived().await;
     let mut db = login(&town, roles::COORDINATOR).await;
     for table in [
-        "result", "metric", "event", "late_report", "suggestion", "trial_param", "study_param", "imported",
-        "pruning", "prospect", "idempotency", "worker",
+        "result",
+        "metric",
+        "event",
+        "late_report",
+        "suggestion",
+        "trial_param",
+        "study_param",
+        "imported",
+        "pruning",
+        "prospect",
+        "idempotency",
+        "worker",
     ] {
         let column: String = sqlx::query_scalar(
             "select attname::text from pg_attribute
@@ -94,27 +104,28 @@ async fn a_coordinator_can_neither_change_what_is_recorded_nor_the_schema() {
 async fn an_analyst_reads_every_view_and_nothing_else() {
     let (town, _coordinator) = lived().await;
     let mut db = login(&town, roles::ANALYST).await;
-    let views: Vec<String> =
-        sqlx::query_scalar("select viewname::text from pg_views where schemaname = 'v1' order by 1")
-            .fetch_all(&town.pool)
-            .await
-            .unwrap();
+    let views: Vec<String> = sqlx::query_scalar(
+        "select viewname::text from pg_views where schemaname = 'v1' order by 1",
+    )
+    .fetch_all(&town.pool)
+    .await
+    .unwrap();
     assert!(views.len() >= 20, "{views:?}");
     for view in views {
         // Every column of every row: some call functions.
         let read = format!("select count(v::text) from {view} as v");
-        let read: Result<i64, _> =
-            sqlx::query_scalar(AssertSqlSafe(read)).fetch_one(&mut db).await;
+        let read: Result<i64, _> = sqlx::query_scalar(AssertSqlSafe(read)).fetch_one(&mut db).await;
         let rows = read.unwrap_or_else(|error| panic!("{view}: {error}"));
         let by_owner = format!("select count(v::text) from v1.{view} as v");
         let by_owner: i64 =
             sqlx::query_scalar(AssertSqlSafe(by_owner)).fetch_one(&town.pool).await.unwrap();
         assert_eq!(rows, by_owner, "{view}");
     }
-    let volumes: i64 = sqlx::query_scalar("select count(hypervolume) from hypervolume where hypervolume > 0")
-        .fetch_one(&mut db)
-        .await
-        .unwrap();
+    let volumes: i64 =
+        sqlx::query_scalar("select count(hypervolume) from hypervolume where hypervolume > 0")
+            .fetch_one(&mut db)
+            .await
+            .unwrap();
     assert!(volumes > 0, "the volumes were computed");
 
     let tables: Vec<String> =
@@ -129,8 +140,11 @@ async fn an_analyst_reads_every_view_and_nothing_else() {
     // It begins read-only; that is a seat belt, and without it the grants are the wall.
     let (code, _) = refusal(&mut db, "create table v1.mine (x int)").await;
     assert_eq!(code, "25006", "read-only transaction");
-    for statement in ["create table v1.mine (x int)", "create temporary table mine (x int)", "delete from studies"]
-    {
+    for statement in [
+        "create table v1.mine (x int)",
+        "create temporary table mine (x int)",
+        "delete from studies",
+    ] {
         let unbelted = format!("set transaction read write; {statement}");
         let (code, message) = refusal(&mut db, &unbelted).await;
         // 55000: the view cannot be written to by anybody.
@@ -197,14 +211,18 @@ async fn granting_again_takes_away_what_was_given_beyond_and_keeps_what_people_s
     assert_eq!(patience, "5min");
     // A view that is added later can be read at once.
     sqlx::raw_sql("create view v1.later as select 1 as one").execute(&mut *owner).await.unwrap();
-    let one: i32 = sqlx::query_scalar("select one from later").fetch_one(&mut analyst).await.unwrap();
+    let one: i32 =
+        sqlx::query_scalar("select one from later").fetch_one(&mut analyst).await.unwrap();
     assert_eq!(one, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_coordinator_without_its_rights_says_who_can_help() {
     let town = Town::new().await;
-    sqlx::raw_sql("revoke insert on metric from strop_coordinator").execute(&town.pool).await.unwrap();
+    sqlx::raw_sql("revoke insert on metric from strop_coordinator")
+        .execute(&town.pool)
+        .await
+        .unwrap();
     let told = town.refusal(roles::COORDINATOR).await;
     assert_eq!(
         told,
@@ -242,7 +260,9 @@ async fn a_password_is_kept_as_the_server_itself_would_keep_it() {
     let fields = |kept: String| -> Vec<String> {
         kept.split(['$', ':']).map(str::to_owned).collect::<Vec<_>>()
     };
-    for password in ["pencil", "a longer one, with 'quotes', \\ and %s; more than 64 bytes of it, all told!!"] {
+    for password in
+        ["pencil", "a longer one, with 'quotes', \\ and %s; more than 64 bytes of it, all told!!"]
+    {
         let set = format!("alter role keeper password '{}'", password.replace('\'', "''"));
         sqlx::raw_sql(AssertSqlSafe(set)).execute(&mut *tx).await.unwrap();
         let by_server = fields(sqlx::query_scalar(kept).fetch_one(&mut *tx).await.unwrap());

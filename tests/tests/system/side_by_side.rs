@@ -1,10 +1,8 @@
 //! Programs of several versions on one database.
 
-use coordinator::{
-    storage::{
-        roles,
-        schema::{self, Standing},
-    },
+use coordinator::storage::{
+    roles,
+    schema::{self, Standing},
 };
 use migrations::MIGRATOR;
 use proto::v1::StudyState;
@@ -164,7 +162,10 @@ async fn programs_tell_what_they_may_serve_by_what_the_migrations_say() {
     assert!(told.contains("migration 3 of") && told.contains("not the one"), "{told}");
     run(&town, "delete from _sqlx_migrations where version = 3").await;
     let told = refused(&mut db, &up_to(15)).await;
-    assert!(told.contains("has migration 16, which this program lacks, and lacks migration 3"), "{told}");
+    assert!(
+        told.contains("has migration 16, which this program lacks, and lacks migration 3"),
+        "{told}"
+    );
     run(&town, "update _sqlx_migrations set success = false where version = 2").await;
     let told = refused(&mut db, &MIGRATOR).await;
     assert!(told.contains("migration 2 of") && told.contains("broke off"), "{told}");
