@@ -17,7 +17,8 @@ Exit codes:
   5    there is no such study or trial
   6    refused as things stand: the name or folder is taken, the study has ended, or it has too few
        results
-  130  interrupted";
+  130  interrupted
+`sql` ends as psql does. `doctor` ends with 1 if something is not as it must be, with 2 if it could not look.";
 
 /// Why a command did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -92,13 +93,17 @@ pub enum Failure {
     #[error("psql ended with status {0}")]
     Psql(u8),
 
+    /// The check of the database ended with this status, having said why.
+    #[error("strop-coordinator doctor ended with status {0}")]
+    Doctor(u8),
+
     /// Anything else.
     #[error(transparent)]
     Other(#[from] anyhow::Error),
 }
 
 impl Failure {
-    /// The code of [`CODES`]; psql's own for psql.
+    /// The code of [`CODES`]; psql's own for psql, and the check's for the check.
     pub fn code(&self) -> u8 {
         match self {
             Failure::Usage(_) | Failure::StudyFile(_) | Failure::Invalid(_) => 2,
@@ -107,7 +112,7 @@ impl Failure {
             Failure::NotFound(_) => 5,
             Failure::Conflict(_) => 6,
             Failure::Interrupted => 130,
-            Failure::Psql(status) => *status,
+            Failure::Psql(status) | Failure::Doctor(status) => *status,
             Failure::ProgramMissing { .. }
             | Failure::ProgramEnded { .. }
             | Failure::Postgres(_)
@@ -117,8 +122,8 @@ impl Failure {
 
     /// Says it on standard error in one line, causes included, and gives the exit code.
     pub fn report(&self) -> ExitCode {
-        // Of psql everybody has heard from psql itself.
-        if !matches!(self, Failure::Psql(_)) {
+        // Of psql everybody has heard from psql itself, and of the check likewise.
+        if !matches!(self, Failure::Psql(_) | Failure::Doctor(_)) {
             eprintln!("error: {}", self.line());
         }
         ExitCode::from(self.code())

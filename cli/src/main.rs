@@ -1,13 +1,14 @@
 //! `strop`: searches the hyperparameters of networks whose activations sharpen into thresholds.
 //!
-//! Every command is a client of a coordinator, except four that run things themselves: `up` and
-//! `demo` start a coordinator and workers beside themselves, `sql` starts the database if nobody
-//! else has, and `train` trains one network in this process. What a command prints on standard output is its answer; hints and errors go to
+//! Every command is a client of a coordinator, except five that run things themselves: `up` and
+//! `demo` start a coordinator and workers beside themselves, `sql` and `doctor` start the database if
+//! nobody else has, and `train` trains one network in this process. What a command prints on standard output is its answer; hints and errors go to
 //! standard error. How it ends is in [`exit`].
 
 mod bar;
 mod client;
 mod demo;
+mod doctor;
 mod exit;
 mod import;
 mod insight;
@@ -61,6 +62,8 @@ enum Command {
     Train(train::Arguments),
     /// Query the database of the studies with psql.
     Sql(sql::Arguments),
+    /// Check that everything in the database of the studies is as it must be; changes nothing.
+    Doctor(doctor::Arguments),
 }
 
 /// On one thread: the programs started from here are told by the kernel when the thread that
@@ -75,6 +78,7 @@ async fn main() -> ExitCode {
         Command::Trial(command) => trial::run(&options, command).await,
         Command::Train(arguments) => train::run(&options, arguments).await,
         Command::Sql(arguments) => sql::run(&options, arguments).await,
+        Command::Doctor(arguments) => doctor::run(&options, arguments).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -15,6 +15,7 @@ use crate::options::Options;
 use crate::signals::Signals;
 
 pub use crew::{Crew, Plan};
+pub use program::find;
 use status::Status;
 
 /// Between two looks at the programs: a death is noticed within this.

@@ -18,8 +18,14 @@ pub struct Cli {
 pub enum Command {
     /// Serve until told to stop by SIGTERM or SIGINT.
     Serve(Serve),
-    /// Bring the database's schema up to date, and end.
+    /// Bring the database's schema up to date, and end. Run as the database's owner.
     Migrate(Database),
+    /// Make the roles strop_coordinator and strop_analyst, give them their rights and no others, and end.
+    /// Run as the database's owner, after every migrate.
+    Grant(Grant),
+    /// Check that everything in the database is as it must be, and change nothing. Exit status 0: it is;
+    /// 1: something is not; 2: it could not be checked.
+    Doctor(Doctor),
     /// Ask a coordinator whether it serves; exit status 0 if so.
     Healthcheck(Healthcheck),
 }
@@ -39,6 +45,39 @@ pub struct Database {
     /// Where the private server keeps its data, and where `coordinator.url` is written.
     #[arg(long, env = "STROP_DATA_DIR", default_value = ".strop")]
     pub data_dir: PathBuf,
+}
+
+/// Which passwords to give.
+#[derive(Clone, Debug, Args)]
+pub struct Grant {
+    /// Which database.
+    #[command(flatten)]
+    pub database: Database,
+
+    /// File with a new password for strop_coordinator. Without it, the role keeps the one that it has;
+    /// a new one has none.
+    #[arg(long, value_name = "FILE", env = "STROP_COORDINATOR_PASSWORD_FILE")]
+    pub coordinator_password_file: Option<PathBuf>,
+
+    /// File with a new password for strop_analyst, likewise.
+    #[arg(long, value_name = "FILE", env = "STROP_ANALYST_PASSWORD_FILE")]
+    pub analyst_password_file: Option<PathBuf>,
+}
+
+/// What to check.
+#[derive(Clone, Debug, Args)]
+pub struct Doctor {
+    /// Which database.
+    #[command(flatten)]
+    pub database: Database,
+
+    /// Check also what holds when nobody works any more: that no active study has an open trial.
+    #[arg(long)]
+    pub at_rest: bool,
+
+    /// Answer with one JSON document.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// How to serve.

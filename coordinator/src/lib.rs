@@ -12,6 +12,8 @@
 //!   is published only if the version still stands ([`storage::posterior::publish`]). Losing that
 //!   race is an ordinary outcome. A plan is a pure function of what it read, so the same study seed
 //!   and the same order of reports give the same suggestions, whoever plans ([`scheduler::plan`]).
+//! - What follows from this for the rows is written down as SQL ([`storage::invariants`]), and can be checked on
+//!   any database at any time ([`doctor`]).
 //! - The only clock that decides is the database's, read inside the deciding statement.
 //!
 //! # Layers
@@ -24,11 +26,13 @@ pub mod api;
 pub mod artifact;
 pub mod config;
 pub mod database;
+pub mod doctor;
 pub mod error;
 pub mod front;
 pub mod goals;
 pub mod insight;
 pub mod scheduler;
+pub mod scram;
 pub mod serve;
 pub mod storage;
 pub mod study;

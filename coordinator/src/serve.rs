@@ -21,7 +21,9 @@ use crate::{
     api,
     config::Serve,
     database::Database,
+    error::{Doing as _, Error},
     scheduler::{Scheduler, insights, reaper},
+    storage::schema,
 };
 
 /// How long open calls may take to end once told to.
@@ -115,10 +117,17 @@ async fn serve_on(
     Ok(())
 }
 
-/// Says by the health service whether the database answers.
+/// Says by the health service whether the database answers, and whether its schema is still one that this
+/// program may serve: a later program may have moved it on.
 async fn readiness(pool: PgPool, reporter: HealthReporter, stop: CancellationToken) {
+    let known = migrations::MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or(0);
+    let mut was_allowed = true;
     loop {
-        let ready = sqlx::query("-- serve::readiness\n select 1").execute(&pool).await.is_ok();
+        let allowed = may_serve(&pool, known).await;
+        if allowed.as_ref().is_ok_and(|allowed| !allowed) && std::mem::take(&mut was_allowed) {
+            tracing::error!("the schema has moved on; end this program, and start a newer one");
+        }
+        let ready = allowed.unwrap_or(false);
         let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
         reporter.set_service_status("", status).await;
         for name in [
@@ -132,6 +141,11 @@ async fn readiness(pool: PgPool, reporter: HealthReporter, stop: CancellationTok
             return;
         }
     }
+}
+
+async fn may_serve(pool: &PgPool, known: i64) -> Result<bool, Error> {
+    let mut connection = pool.acquire().await.doing("reach the database")?;
+    schema::may_serve(&mut connection, known).await
 }
 
 /// `coordinator.url` in the data directory, by which `strop` finds the coordinator of this folder.

@@ -11,11 +11,14 @@ pub mod events;
 pub mod idempotency;
 pub mod imported;
 pub mod insight;
+pub mod invariants;
 pub mod leases;
 pub mod metrics;
 pub mod posterior;
 pub mod prospects;
 pub mod prunings;
+pub mod roles;
+pub mod schema;
 pub mod studies;
 pub mod trials;
 

@@ -7,7 +7,13 @@ use std::{
     time::Duration,
 };
 
-use coordinator::config::{Database, LogFormat, Serve};
+use coordinator::{
+    config::{Database, LogFormat, Serve},
+    storage::{
+        invariants::{self, Finding},
+        roles,
+    },
+};
 use embedded_postgres::Server;
 use proto::v1::{
     CreateStudyRequest, GetStudyRequest, ListTrialsRequest, Study, StudySpec, Trial,
@@ -43,15 +49,25 @@ fn shared() -> Arc<Shared> {
 
 /// A database of its own, and how to reach it.
 pub struct Town {
-    /// Connections for looking at what happened.
+    /// Connections of its owner, for looking at what happened and for setting the scene.
     pub pool: PgPool,
     url: String,
     _shared: Arc<Shared>,
 }
 
 impl Town {
-    /// A fresh database with the schema, and nobody in it.
+    /// A fresh database with the schema and the roles, and nobody in it.
     pub async fn new() -> Self {
+        let town = Self::empty().await;
+        migrations::MIGRATOR.run(&town.pool).await.expect("migrates");
+        let mut owner = town.pool.acquire().await.expect("connects");
+        roles::grant(&mut owner).await.expect("grants");
+        drop(owner);
+        town
+    }
+
+    /// A fresh database without anything in it.
+    pub async fn empty() -> Self {
         let shared = tokio::task::spawn_blocking(shared).await.expect("starts");
         let name = format!("town_{}", Uuid::new_v4().simple());
         let (before, after) =
@@ -64,8 +80,17 @@ impl Town {
         admin.close().await;
         let url = format!("{before}/{name}?{after}");
         let pool = PgPool::connect(&url).await.expect("connects");
-        migrations::MIGRATOR.run(&pool).await.expect("migrates");
         Self { pool, url, _shared: shared }
+    }
+
+    /// Where the owner connects.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Where another role does.
+    pub fn url_of(&self, role: &str) -> String {
+        self.url.replacen("//strop@", &format!("//{role}@"), 1)
     }
 
     /// A coordinator that serves this database, with leases of a minute.
@@ -83,10 +108,19 @@ impl Town {
         self.start(60, artifact_bytes_max).await
     }
 
-    async fn start(&self, lease_seconds: u32, artifact_bytes_max: u64) -> Coordinator {
-        let config = Serve {
+    /// What a coordinator that logs in with `role` says when it cannot serve.
+    pub async fn refusal(&self, role: &str) -> String {
+        let config = self.config(role, 60, 256 << 20);
+        let serving = coordinator::serve::serve(config, CancellationToken::new(), |_| {});
+        let refused = tokio::time::timeout(Duration::from_secs(30), serving).await;
+        let error = refused.expect("it refuses, and does not serve").expect_err("it refuses");
+        format!("{error:#}")
+    }
+
+    fn config(&self, role: &str, lease_seconds: u32, artifact_bytes_max: u64) -> Serve {
+        Serve {
             database: Database {
-                database_url: Some(self.url.clone()),
+                database_url: Some(self.url_of(role)),
                 database_url_file: None,
                 data_dir: PathBuf::from("/nonexistent"),
             },
@@ -96,7 +130,12 @@ impl Town {
             reaper_seconds: 1,
             artifact_bytes_max,
             log_format: LogFormat::Text,
-        };
+        }
+    }
+
+    /// As the role that may do no more than its statements, so that every test is one of the grants too.
+    async fn start(&self, lease_seconds: u32, artifact_bytes_max: u64) -> Coordinator {
+        let config = self.config(roles::COORDINATOR, lease_seconds, artifact_bytes_max);
         let stop = CancellationToken::new();
         let (tell, told) = tokio::sync::oneshot::channel();
         let task = tokio::spawn(coordinator::serve::serve(config, stop.clone(), |address| {
@@ -125,6 +164,17 @@ impl Town {
             .expect("moves the leases");
     }
 
+    /// That every row is as it must be.
+    pub async fn is_sound(&self) {
+        is_sound(&self.pool).await;
+    }
+
+    /// The same, and that nothing is left open.
+    pub async fn is_at_rest(&self) {
+        let mut connection = self.pool.acquire().await.expect("connects");
+        holds(&invariants::check_at_rest(&mut connection).await.expect("checks"));
+    }
+
     /// One number out of the database.
     pub async fn number(&self, query: &'static str) -> i64 {
         sqlx::query_scalar(query).fetch_one(&self.pool).await.expect(query)
@@ -140,6 +190,17 @@ impl Town {
         }
         panic!("{query} is {} after 30 s, not {wanted}", self.number(query).await);
     }
+}
+
+/// That every row of a database is as it must be, one without a town among them.
+pub async fn is_sound(pool: &PgPool) {
+    let mut connection = pool.acquire().await.expect("connects");
+    holds(&invariants::check(&mut connection).await.expect("checks"));
+}
+
+fn holds(broken: &[Finding]) {
+    let told: Vec<String> = broken.iter().map(Finding::to_string).collect();
+    assert!(broken.is_empty(), "{}", told.join("\n"));
 }
 
 fn both((before, after): (&str, &str)) -> (String, String) {

@@ -4,6 +4,8 @@
 mod artifacts;
 #[path = "system/bad_input.rs"]
 mod bad_input;
+#[path = "system/doctor.rs"]
+mod doctor;
 #[path = "system/extremes.rs"]
 mod extremes;
 #[path = "system/house.rs"]
@@ -16,18 +18,26 @@ mod insight;
 mod killed;
 #[path = "system/many_askers.rs"]
 mod many_askers;
+#[path = "system/migrations.rs"]
+mod migrations_lint;
 #[path = "system/mutants.rs"]
 mod mutants;
 #[path = "system/objectives.rs"]
 mod objectives;
 #[path = "system/one_trial.rs"]
 mod one_trial;
+#[path = "system/planted.rs"]
+mod planted;
 #[path = "system/pruned.rs"]
 mod pruned;
 #[path = "system/replay.rs"]
 mod replay;
 #[path = "system/resumed.rs"]
 mod resumed;
+#[path = "system/roles.rs"]
+mod roles;
+#[path = "system/side_by_side.rs"]
+mod side_by_side;
 #[path = "system/simulation.rs"]
 mod simulation;
 #[path = "system/steering.rs"]

@@ -94,6 +94,25 @@ impl From<Row> for Study {
     }
 }
 
+/// Columns of [`Row`], and no others: a statement that has run keeps its columns, and Postgres refuses to run
+/// it again once `*` has come to mean more. A macro and not a constant, because sqlx takes literals only.
+macro_rules! select {
+    ($name:literal, $rest:literal) => {
+        concat!(
+            "-- ",
+            $name,
+            "
+        select study_id, name, state, space, objective, direction, algorithm, start_points,
+               start_design, seed, max_trials, max_parallel, max_failures, max_trial_seconds,
+               checkpoint_epochs, also, constraints, reference, early_stopping, gain_min,
+               next_number, next_obs, posterior_version, exhausted, converged, ended_because,
+               created_at, finished_at
+          from study ",
+            $rest
+        )
+    };
+}
+
 /// Creates a study and its typed parameters.
 ///
 /// # Errors
@@ -184,36 +203,32 @@ async fn insert_param(
 ///
 /// [`Error::StudyNotFound`].
 pub async fn by_name(db: &mut PgConnection, name: &str) -> Result<Study, Error> {
-    let row: Option<Row> =
-        sqlx::query_as("-- studies::by_name\n select * from study where name = $1")
-            .bind(name)
-            .fetch_optional(db)
-            .await
-            .doing("read a study")?;
+    let row: Option<Row> = sqlx::query_as(select!("studies::by_name", "where name = $1"))
+        .bind(name)
+        .fetch_optional(db)
+        .await
+        .doing("read a study")?;
     row.map(Study::from).ok_or_else(|| Error::StudyNotFound { name: name.to_owned() })
 }
 
 /// One study by key; `None` if it was deleted.
 pub async fn by_id(db: &mut PgConnection, study_id: i64) -> Result<Option<Study>, Error> {
-    let row: Option<Row> =
-        sqlx::query_as("-- studies::by_id\n select * from study where study_id = $1")
-            .bind(study_id)
-            .fetch_optional(db)
-            .await
-            .doing("read a study")?;
+    let row: Option<Row> = sqlx::query_as(select!("studies::by_id", "where study_id = $1"))
+        .bind(study_id)
+        .fetch_optional(db)
+        .await
+        .doing("read a study")?;
     Ok(row.map(Study::from))
 }
 
 /// All studies, newest first.
 pub async fn list(db: &mut PgConnection) -> Result<Vec<Study>, Error> {
-    let rows: Vec<Row> = sqlx::query_as(
-        "-- studies::list
-        select * from study order by study_id desc limit $1",
-    )
-    .bind(LISTED_MAX)
-    .fetch_all(db)
-    .await
-    .doing("list studies")?;
+    let rows: Vec<Row> =
+        sqlx::query_as(select!("studies::list", "order by study_id desc limit $1"))
+            .bind(LISTED_MAX)
+            .fetch_all(db)
+            .await
+            .doing("list studies")?;
     Ok(rows.into_iter().map(Study::from).collect())
 }
 

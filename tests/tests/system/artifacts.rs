@@ -71,6 +71,7 @@ async fn the_next_attempt_is_handed_the_newest_checkpoint_by_any_coordinator() {
     assert_eq!(ben.get(&offered.sha256).await.unwrap_err().code(), Code::NotFound);
     let next = ben.lease().await;
     assert_eq!((next.checkpoint, next.best_value), (None, Some(0.5)));
+    town.is_sound().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -96,6 +97,7 @@ async fn repeating_is_harmless_and_an_earlier_epoch_does_not_come_back() {
     let (first, second) = tokio::join!(ada.put(&lease, 6, &third), twin.put(&lease, 6, &third));
     assert!(first.unwrap() && second.unwrap());
     assert_eq!((town.number(ARTIFACTS).await, town.number(CHUNKS).await), (1, 3));
+    town.is_sound().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -113,6 +115,7 @@ async fn an_artifact_that_two_trials_have_is_stored_once_and_stays_for_the_secon
     assert_eq!(ben.get(&sha256(&same)).await.unwrap(), same);
     ben.put(&second, 4, &state(11, 10)).await.unwrap();
     assert_eq!(ben.get(&sha256(&same)).await.unwrap_err().code(), Code::NotFound);
+    town.is_sound().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -144,6 +147,7 @@ async fn a_worker_whose_trial_was_handed_on_stores_nothing() {
     ben.complete(&new, 0.5).await.unwrap();
     let refused = ben.put(&new, 2, &state(2, BYTES)).await.unwrap_err();
     assert_eq!(refused.code(), Code::Aborted, "{refused:?}");
+    town.is_sound().await;
 }
 
 /// An upload whose last chunk is held back.
@@ -188,6 +192,7 @@ async fn an_upload_whose_worker_dies_or_falls_silent_leaves_nothing() {
     assert_eq!(refused.code(), Code::DeadlineExceeded, "{refused:?}");
     assert_eq!((town.number(ARTIFACTS).await, town.number(CHUNKS).await), (0, 0));
     assert!(ada.put(&lease, 2, &state(2, BYTES)).await.unwrap(), "and another try succeeds");
+    town.is_sound().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -202,6 +207,7 @@ async fn a_lease_that_is_lost_during_the_upload_stores_nothing() {
     let refused = held_back.upload.await.unwrap().unwrap_err();
     assert_eq!(refused.code(), Code::Aborted, "{refused:?}");
     assert_eq!((town.number(ARTIFACTS).await, town.number(CHUNKS).await), (0, 0));
+    town.is_sound().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -254,6 +260,7 @@ async fn an_artifact_that_is_not_what_its_header_says_is_refused_and_leaves_noth
     assert_eq!(wrong.code(), Code::InvalidArgument);
     let unknown = ada.get(&[1; 32]).await.unwrap_err();
     assert_eq!(unknown.code(), Code::NotFound);
+    town.is_sound().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -264,4 +271,5 @@ async fn what_a_deleted_study_stored_goes_with_it() {
     ada.put(&lease, 2, &state(2, BYTES)).await.unwrap();
     sqlx::query("delete from study").execute(&town.pool).await.unwrap();
     town.until(ARTIFACTS, 0).await;
+    town.is_sound().await;
 }

@@ -106,6 +106,7 @@ async fn imported_results_are_learned_from_and_take_nothing_from_the_budget() {
     assert_eq!(told.2, study.best.unwrap().value.unwrap(), "the best of its own trials");
     let late = import(&coordinator, "warm", results(&SIX), false).await.unwrap_err();
     assert_eq!(late.code(), Code::FailedPrecondition);
+    town.is_sound().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -156,6 +157,7 @@ async fn suggestions_after_an_import_and_a_pruning_can_be_computed_again() {
     assert_eq!(observed.len(), 19);
     assert!(observed.iter().all(|learned| learned.observation.value <= 1.0), "{observed:?}");
     assert!(coordinator.study("replayed").await.best.unwrap().value.unwrap() <= 1.0);
+    town.is_sound().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -188,6 +190,7 @@ async fn points_outside_of_the_space_are_refused_or_counted() {
         import(&coordinator, "warm", nan, true).await.unwrap_err().code(),
         Code::InvalidArgument
     );
+    town.is_sound().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -229,6 +232,7 @@ async fn an_earlier_study_is_imported_once_as_far_as_it_lies_in_the_space() {
     assert!(own.unwrap_err().message().contains("it is the same study"));
     let nobody = import(&coordinator, "narrow", From::OtherStudy("nobody".into()), true).await;
     assert_eq!(nobody.unwrap_err().code(), Code::NotFound);
+    town.is_sound().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -276,6 +280,7 @@ async fn networks_are_imported_between_studies_that_measure_the_same() {
         unlike.message().contains("`dense_units` is 32 in one and 64 in the other"),
         "{unlike}"
     );
+    town.is_sound().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -324,6 +329,7 @@ async fn results_come_with_what_the_study_weighs_against_the_value() {
     coordinator.create(StudySpec { name: "next".into(), ..spec }).await;
     let told = import(&coordinator, "next", From::OtherStudy("traded".into()), true).await.unwrap();
     assert_eq!(told.imported, 3);
+    town.is_sound().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -383,6 +389,7 @@ async fn a_completed_study_goes_on_with_a_larger_budget_and_a_cancelled_one_does
     assert_eq!(coordinator.study("all").await.ended_because(), EndReason::SpaceExhausted);
     let refused = extend(&coordinator, "all", 400).await.unwrap_err();
     assert!(refused.message().contains("every point of the space"), "{refused}");
+    town.is_sound().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -412,6 +419,7 @@ async fn a_study_ends_by_itself_when_further_trials_would_gain_too_little() {
     let more = work_slowly(&town, &mut hand).await;
     assert!(more >= 3, "three more results at least: {more}");
     assert_eq!(coordinator.study("enough").await.ended_because(), EndReason::GainBelow);
+    town.is_sound().await;
 }
 
 /// Works until nothing is left, each time after the last result's prospects are known.
@@ -449,4 +457,5 @@ async fn a_study_without_a_limit_is_told_at_its_end_what_more_would_gain() {
     let (_, fit) = plan::make(&snapshot, None, 0);
     let again = coordinator::scheduler::prospects::prospect(&snapshot, &fit.unwrap()).unwrap();
     assert_eq!((again.gain, again.regret_bound), (prospect.gain, prospect.regret_bound));
+    town.is_sound().await;
 }

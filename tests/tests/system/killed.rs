@@ -11,6 +11,7 @@ use sqlx::PgPool;
 use tests::{
     process::{coordinator, signal, url, worker},
     space::small_networks,
+    town::is_sound,
 };
 
 async fn study(url: &str) -> Option<Study> {
@@ -113,6 +114,7 @@ async fn a_study_survives_sigkill_of_a_worker_the_coordinator_and_postgres() {
         .await
         .unwrap();
     assert!(expired >= 1, "the killed worker's attempt shows");
+    is_sound(&pool).await;
     pool.close().await;
     assert!(ben.terminate().success());
     assert!(cleo.terminate().success());

@@ -29,6 +29,7 @@ async fn thirty_two_workers_try_each_of_256_points_once_then_the_study_ends(algo
     assert!(trials.iter().all(|trial| trial.state() == TrialState::Completed));
     assert_eq!(coordinator.study("all").await.state(), StudyState::Completed);
     assert_eq!(town.number("select count(distinct params) from trial").await, 256);
+    town.is_at_rest().await;
 }
 
 macro_rules! each {
@@ -111,6 +112,7 @@ async fn a_grid_has_every_point_once_whatever_dies() {
             .fold(0, |rank, i| 2 * rank + tests::hand::number(point, &format!("switch_{i}")) as u32)
     });
     assert_eq!(ranks.collect::<Vec<_>>(), (0..256).collect::<Vec<_>>());
+    town.is_sound().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -134,6 +136,7 @@ async fn several_coordinators_keep_one_budget_and_dense_numbers() {
         .number("select count(distinct posterior_version) - max(posterior_version) from suggestion")
         .await;
     assert_eq!(versions, 0, "every version has a suggestion");
+    town.is_sound().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -149,4 +152,5 @@ async fn no_more_trials_run_at_once_than_the_study_allows() {
     hands[2].finds_nothing().await;
     hands[0].complete(&first, 0.5).await.unwrap();
     assert_eq!(hands[2].lease().await.number, 2);
+    town.is_sound().await;
 }

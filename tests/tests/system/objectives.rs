@@ -60,6 +60,7 @@ async fn goals_come_back_as_they_were_asked_for() {
     );
     assert_eq!(town.number("select count(*) from v1.objectives where study = 'told'").await, 3);
     assert_eq!(town.number("select count(*) from v1.constraints where at_most = 6").await, 1);
+    town.is_sound().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -137,6 +138,7 @@ async fn a_report_without_a_measurement_is_refused_and_pauses_a_study_that_has_n
     // Who does not hold the trial any more pauses nothing, and is told so.
     let lost = ada.complete(&first, 0.75).await.unwrap_err();
     assert_ne!(lost.code(), Code::InvalidArgument, "{lost}");
+    town.is_sound().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -177,6 +179,7 @@ async fn the_best_of_a_constrained_study_keeps_its_constraints_wherever_it_is_to
     assert_eq!(best, 0.6);
     assert_eq!(town.number("select number::bigint from v1.pareto_front").await, 3);
     assert_eq!(town.number("select count(*) from v1.trials where feasible").await, 3);
+    town.is_sound().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -244,6 +247,7 @@ async fn a_front_over_the_wire_is_the_front_in_sql() {
     }
     let last = tuner::pareto::hypervolume(&points, &reference);
     assert!((told.hypervolume.unwrap() - last).abs() < 1e-12);
+    town.is_sound().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -270,6 +274,7 @@ async fn volumes_in_sql_agree_with_volumes_in_rust() {
     }
     let huge = "select hypervolume(array[1e200, 1e100], 2) > 9e299";
     assert!(sqlx::query_scalar::<_, bool>(huge).fetch_one(&town.pool).await.unwrap());
+    town.is_sound().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -289,6 +294,7 @@ async fn results_too_large_for_a_volume_spoil_no_view() {
         3
     );
     assert_eq!(town.number("select count(*) from v1.pareto_front").await, 1);
+    town.is_sound().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -324,4 +330,5 @@ async fn a_search_for_trade_offs_holds_more_volume_than_chance() {
     let origins =
         "select count(*) from v1.suggestions where study = 'search' and origin = 'acquisition'";
     assert!(town.number(origins).await > 10);
+    town.is_sound().await;
 }

@@ -33,6 +33,7 @@ async fn a_trial_is_leased_reported_and_recorded_once() {
     assert!(answer.lease.is_none() && answer.idle);
     assert_eq!(answer.retry_after.unwrap().seconds, 2, "an idle worker does not ask in a hurry");
     coordinator.stop().await;
+    town.is_sound().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -46,6 +47,7 @@ async fn a_lost_answer_gives_the_same_lease_again() {
     assert_eq!(first.r#ref, again.r#ref);
     assert_eq!((first.point, first.seed), (again.point, again.seed));
     assert_eq!(town.number("select count(*) from attempt").await, 1);
+    town.is_sound().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,6 +87,7 @@ async fn a_worker_whose_trial_was_handed_on_cannot_touch_it() {
     assert_eq!(kept, 0.97);
     assert_eq!(town.number("select count(*) from late_report").await, 3);
     assert_eq!(town.number("select count(*) from metric").await, 0);
+    town.is_sound().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -99,6 +102,7 @@ async fn a_late_report_that_nobody_forestalled_is_kept() {
     assert!(!ada.complete(&lease, 0.8).await.unwrap());
     assert_eq!(coordinator.study("one").await.state(), StudyState::Completed);
     assert_eq!(town.number("select count(*) from attempt where outcome = 'completed'").await, 1);
+    town.is_sound().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -132,4 +136,5 @@ async fn failures_are_tried_again_until_spent_and_releases_count_nothing() {
     let trials = coordinator.trials("one").await;
     assert_eq!((trials[0].failures, trials[0].attempt), (2, 3));
     assert_eq!(trials[1].failure, "nan: as the test says");
+    town.is_sound().await;
 }

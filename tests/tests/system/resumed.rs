@@ -10,6 +10,7 @@ use sqlx::PgPool;
 use tests::{
     process::{coordinator, url, worker},
     space::small_networks,
+    town::is_sound,
 };
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -134,6 +135,7 @@ async fn a_killed_and_a_drained_training_go_on_elsewhere_to_the_last_bit() {
     let epochs = "select sum(epochs)::bigint from v1.trials";
     assert_eq!(number(&pool, curves).await, number(&pool, epochs).await, "no epoch is missing");
     until(&pool, "select count(*) from artifact", 0).await;
+    is_sound(&pool).await;
 
     pool.close().await;
     assert!(cleo.terminate().success());

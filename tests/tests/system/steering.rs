@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use coordinator::{storage::leases, trial::LeaseRef};
 use proto::v1::{
     CancelStudyRequest, CreateStudyRequest, Directive, EnqueueTrialsRequest, PauseStudyRequest,
     Point, ResumeStudyRequest, Space, StudyState, TrialState, Value, WatchStudyRequest,
@@ -43,6 +44,7 @@ async fn a_paused_study_hands_out_nothing_and_takes_reports() {
     let refusal = ended.unwrap_err();
     assert_eq!(refusal.code(), Code::FailedPrecondition);
     assert_eq!(refusal.message(), "study `steered` is completed and cannot be paused");
+    town.is_sound().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -68,6 +70,7 @@ async fn cancelling_withdraws_what_waits_and_tells_what_runs() {
     let study = coordinator.study("withdrawn").await;
     assert_eq!(study.state(), StudyState::Cancelled);
     assert!(hand.ask(Duration::ZERO).await.unwrap().idle);
+    town.is_sound().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -91,6 +94,7 @@ async fn enqueued_points_come_first_and_count_against_the_budget() {
     let outside = coordinator.studies().enqueue_trials(enqueue(vec![rate(1.5)])).await;
     assert_eq!(outside.unwrap_err().code(), Code::InvalidArgument);
     assert_eq!(coordinator.trials("chosen").await.len(), 2, "nothing of a refused call is left");
+    town.is_sound().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -118,6 +122,7 @@ async fn a_repeated_request_is_done_once() {
         assert_eq!(reply.into_inner().trials[0].number, 0);
     }
     assert_eq!(coordinator.trials("once").await.len(), 1);
+    town.is_sound().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -144,6 +149,7 @@ async fn a_watch_shows_every_trial_end_and_ends_with_the_study() {
     let unknown = WatchStudyRequest { name: "nobody".into() };
     let refusal = coordinator.studies().watch_study(unknown).await.unwrap_err();
     assert_eq!(refusal.code(), Code::NotFound);
+    town.is_sound().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -168,4 +174,42 @@ async fn a_study_is_shown_as_of_one_instant() {
         }
         assert_eq!(worker.await.unwrap(), 6);
     }
+    town.is_sound().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trial_that_is_given_back_as_its_study_is_cancelled_does_not_wait_for_ever() {
+    let town = Town::new().await;
+    let coordinator = town.coordinator().await;
+    coordinator.create(one_rate("withdrawn", 3)).await;
+    let lease = coordinator.hand().lease().await;
+    let fence = lease.r#ref.unwrap();
+    let fence = LeaseRef {
+        trial_id: fence.trial_id,
+        attempt: i32::try_from(fence.attempt).unwrap(),
+        lease_id: fence.lease_id.parse().unwrap(),
+    };
+    let study_id = town.number("select study_id from study").await;
+
+    // Both want the trial, which is held until both wait for it: the worker's call was first.
+    let mut holding = town.pool.begin().await.unwrap();
+    sqlx::query("select from trial for update").execute(&mut *holding).await.unwrap();
+    let waiting = "select count(*) from pg_stat_activity
+                    where datname = current_database() and wait_event_type = 'Lock'";
+    let pool = town.pool.clone();
+    let giving_back =
+        tokio::spawn(async move { leases::release(&pool, &fence, "drain").await.unwrap() });
+    town.until(waiting, 1).await;
+    let pool = town.pool.clone();
+    let withdrawing = tokio::spawn(async move {
+        let mut tx = pool.begin().await.unwrap();
+        leases::cancel_open(&mut tx, study_id, Duration::from_secs(120)).await.unwrap();
+        tx.commit().await.unwrap();
+    });
+    town.until(waiting, 2).await;
+    holding.rollback().await.unwrap();
+    giving_back.await.unwrap();
+    withdrawing.await.unwrap();
+    assert_eq!(coordinator.trials("withdrawn").await[0].state(), TrialState::Cancelled);
+    town.is_sound().await;
 }
