@@ -25,6 +25,7 @@ use crate::{
     error::{Doing as _, Error},
     scheduler::keeper::Keeper,
     storage::{
+        in_time,
         leases::{self, Recorded},
         metrics::Metric,
         studies, workers,
@@ -34,6 +35,9 @@ use crate::{
 
 /// How often one who waits looks for itself: what another replica did, or a back-off that is over.
 const POLL: Duration = Duration::from_secs(1);
+
+/// Leases that a trial told to stop may still run for, as a multiple of the lease.
+const CANCEL_GRACE: u32 = 2;
 
 /// Hands out leases and takes reports. Cheap to clone.
 #[derive(Clone)]
@@ -88,6 +92,11 @@ impl Scheduler {
         self.inner.lease_ttl
     }
 
+    /// How long a trial that was told to stop may still run.
+    pub fn cancel_grace(&self) -> Duration {
+        self.inner.lease_ttl * CANCEL_GRACE
+    }
+
     /// Set when the coordinator stops; everything that waits ends.
     pub fn stop(&self) -> &CancellationToken {
         &self.inner.stop
@@ -118,13 +127,15 @@ impl Scheduler {
     pub async fn lease(&self, asker: &Asker, wait: Duration) -> Result<Answer, Error> {
         let deadline = Instant::now() + wait;
         let mut changes = self.changes();
-        workers::register(&mut *self.connection().await?, asker).await?;
+        in_time(async { workers::register(&mut *self.connection().await?, asker).await }).await?;
         loop {
             changes.borrow_and_update();
             if let Some(lease) = self.lease_now(asker).await? {
                 return Ok(Answer::Lease(Box::new(lease)));
             }
-            let idle = studies::all_ended(&mut *self.connection().await?, asker).await?;
+            let idle =
+                in_time(async { studies::all_ended(&mut *self.connection().await?, asker).await });
+            let idle = idle.await?;
             if idle || Instant::now() >= deadline {
                 return Ok(Answer::Nothing { idle });
             }
@@ -139,10 +150,17 @@ impl Scheduler {
     /// One pass over the studies that the asker serves.
     async fn lease_now(&self, asker: &Asker) -> Result<Option<Lease>, Error> {
         let ttl = self.inner.lease_ttl;
-        if let Some(lease) = leases::held_by(&mut *self.connection().await?, asker, ttl).await? {
-            return Ok(Some(lease));
-        }
-        let open = studies::open_for(&mut *self.connection().await?, asker).await?;
+        let found = in_time(async {
+            if let Some(lease) = leases::held_by(&mut *self.connection().await?, asker, ttl).await?
+            {
+                return Ok(Err(lease));
+            }
+            Ok(Ok(studies::open_for(&mut *self.connection().await?, asker).await?))
+        });
+        let open = match found.await? {
+            Ok(open) => open,
+            Err(held) => return Ok(Some(held)),
+        };
         for study in open {
             if !study.has_queued {
                 if !study.can_plan {
@@ -151,9 +169,11 @@ impl Scheduler {
                 // Whether it planned or another did, the answer is in the queue.
                 self.keeper(study.study_id).ask().await?;
             }
-            match leases::take_queued(&mut *self.connection().await?, study.study_id, asker, ttl)
-                .await
-            {
+            let taken = in_time(async {
+                let mut connection = self.connection().await?;
+                leases::take_queued(&mut connection, study.study_id, asker, ttl).await
+            });
+            match taken.await {
                 Ok(Some(lease)) => {
                     tracing::debug!(
                         study = lease.study,
@@ -169,7 +189,9 @@ impl Scheduler {
                 Err(Error::Storage { source: sqlx::Error::Database(refusal), .. })
                     if refusal.constraint() == Some("one_lease_per_slot") =>
                 {
-                    return leases::held_by(&mut *self.connection().await?, asker, ttl).await;
+                    let held =
+                        async { leases::held_by(&mut *self.connection().await?, asker, ttl).await };
+                    return in_time(held).await;
                 }
                 Err(error) => return Err(error),
             }
@@ -180,7 +202,9 @@ impl Scheduler {
     /// Keeps a lease alive.
     pub async fn heartbeat(&self, fence: &LeaseRef, progress: f64) -> Result<Renewed, Error> {
         let ttl = self.inner.lease_ttl;
-        leases::renew(&mut *self.connection().await?, fence, progress, ttl).await
+        let renewed =
+            async { leases::renew(&mut *self.connection().await?, fence, progress, ttl).await };
+        in_time(renewed).await
     }
 
     /// Keeps metrics of a running attempt; says what its worker should do now.

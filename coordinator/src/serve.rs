@@ -30,6 +30,9 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// How often readiness asks the database.
 const READY_TICK: Duration = Duration::from_secs(2);
 
+/// How long it waits for the answer.
+const READY_PATIENCE: Duration = Duration::from_secs(3);
+
 /// Calls that one connection may have open, long polls of packed workers included; hyper and tower
 /// must agree on it.
 const STREAMS_MAX: u32 = 1_024;
@@ -118,7 +121,8 @@ async fn serve_on(
 /// Says by the health service whether the database answers.
 async fn readiness(pool: PgPool, reporter: HealthReporter, stop: CancellationToken) {
     loop {
-        let ready = sqlx::query("-- serve::readiness\n select 1").execute(&pool).await.is_ok();
+        let look = sqlx::query("-- serve::readiness\n select 1").execute(&pool);
+        let ready = matches!(tokio::time::timeout(READY_PATIENCE, look).await, Ok(Ok(_)));
         let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
         reporter.set_service_status("", status).await;
         for name in [

@@ -19,10 +19,10 @@ pub mod studies;
 pub mod trials;
 pub mod workers;
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use sqlx::{
-    PgPool, Postgres, Transaction,
+    Connection as _, PgPool, Postgres, Transaction,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
@@ -34,18 +34,55 @@ const CONNECTIONS_MAX: u32 = 16;
 /// How long a request waits for a connection before it is told that the database is away.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// How long a deed may take, all of its statements together: as long as Postgres lets a single one
+/// run. What takes longer is not slow but lost, as on a connection whose other end has vanished
+/// without a word; nothing else would ever end the wait for its answer.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a connection that comes back to the pool may take to show that it lives.
+const PING_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// A pool on the study database. Every session gives up rather than hang: locks after 2 s,
-/// statements after 10 s, idle transactions after 10 s.
+/// statements after 10 s, idle transactions after 10 s, and the other end of a coordinator's machine
+/// that has vanished after a minute.
 pub fn pool(options: PgConnectOptions) -> PgPool {
     let options = options.application_name("strop-coordinator").options([
         ("lock_timeout", "2s"),
         ("statement_timeout", "10s"),
         ("idle_in_transaction_session_timeout", "10s"),
+        ("tcp_keepalives_idle", "30s"),
+        ("tcp_keepalives_interval", "10s"),
+        ("tcp_keepalives_count", "3"),
     ]);
     PgPoolOptions::new()
         .max_connections(CONNECTIONS_MAX)
         .acquire_timeout(ACQUIRE_TIMEOUT)
+        .after_release(|connection, _| {
+            Box::pin(async move {
+                // The pool itself asks a connection that comes back for a sign of life, and waits
+                // for it without end, one of its places taken. This look before has an end.
+                let ping = tokio::time::timeout(PING_TIMEOUT, connection.ping());
+                ping.await.unwrap_or_else(|_| Err(no_answer())).map(|()| true)
+            })
+        })
         .connect_lazy_with(options)
+}
+
+/// Carries out a deed, unless the database does not answer for [`ANSWER_TIMEOUT`]. Whether what was
+/// under way has been committed is then unknown, as with any lost answer.
+///
+/// # Errors
+///
+/// Those of the deed; [`Error::Storage`] that is passing if it was given up.
+pub async fn in_time<T>(deed: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    match tokio::time::timeout(ANSWER_TIMEOUT, deed).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(no_answer()).doing("hear from the database in time"),
+    }
+}
+
+fn no_answer() -> sqlx::Error {
+    sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "no answer"))
 }
 
 /// Opens a transaction; it rolls back unless it is committed.

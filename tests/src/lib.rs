@@ -2,8 +2,9 @@
 //!
 //! A [`Town`] is a database of its own and any number of coordinators on it, in this process. A
 //! [`Hand`] is a worker's slot that does just what the test says. [`process`] runs the real programs,
-//! for tests that kill them.
+//! for tests that kill them; [`chaos`] breaks everything around them on purpose.
 
+pub mod chaos;
 pub mod hand;
 pub mod process;
 pub mod space;

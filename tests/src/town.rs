@@ -19,7 +19,10 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 use uuid::Uuid;
 
-use crate::Hand;
+use crate::{
+    Hand,
+    chaos::proxy::{Proxy, Upstream},
+};
 
 /// One server for the tests that run at the same time; the last of them stops it.
 struct Shared {
@@ -46,7 +49,7 @@ pub struct Town {
     /// Connections for looking at what happened.
     pub pool: PgPool,
     url: String,
-    _shared: Arc<Shared>,
+    shared: Arc<Shared>,
 }
 
 impl Town {
@@ -65,7 +68,7 @@ impl Town {
         let url = format!("{before}/{name}?{after}");
         let pool = PgPool::connect(&url).await.expect("connects");
         migrations::MIGRATOR.run(&pool).await.expect("migrates");
-        Self { pool, url, _shared: shared }
+        Self { pool, url, shared }
     }
 
     /// A coordinator that serves this database, with leases of a minute.
@@ -83,10 +86,27 @@ impl Town {
         self.start(60, artifact_bytes_max).await
     }
 
+    /// Where a proxy leads to reach the database server.
+    pub fn upstream(&self) -> Upstream {
+        Upstream::Unix(self.shared.server.socket_folder().join(".s.PGSQL.5432"))
+    }
+
+    /// A coordinator that reaches the database by way of a proxy, with leases of a minute.
+    pub async fn coordinator_behind(&self, proxy: &Proxy) -> Coordinator {
+        let (_, name) = self.url.rsplit_once('/').expect("a URL has a path");
+        let (name, _) = name.split_once('?').expect("this one has options");
+        let url = format!("postgres://strop@{}/{name}?sslmode=disable", proxy.address);
+        Self::start_on(url, 60, 256 << 20).await
+    }
+
     async fn start(&self, lease_seconds: u32, artifact_bytes_max: u64) -> Coordinator {
+        Self::start_on(self.url.clone(), lease_seconds, artifact_bytes_max).await
+    }
+
+    async fn start_on(url: String, lease_seconds: u32, artifact_bytes_max: u64) -> Coordinator {
         let config = Serve {
             database: Database {
-                database_url: Some(self.url.clone()),
+                database_url: Some(url),
                 database_url_file: None,
                 data_dir: PathBuf::from("/nonexistent"),
             },

@@ -4,8 +4,12 @@
 mod artifacts;
 #[path = "system/bad_input.rs"]
 mod bad_input;
+#[path = "system/chaos.rs"]
+mod chaos;
 #[path = "system/extremes.rs"]
 mod extremes;
+#[path = "system/half_open.rs"]
+mod half_open;
 #[path = "system/house.rs"]
 mod house;
 #[path = "system/imported.rs"]
@@ -22,11 +26,15 @@ mod objectives;
 mod one_trial;
 #[path = "system/pruned.rs"]
 mod pruned;
+#[path = "system/repeated.rs"]
+mod repeated;
 #[path = "system/replay.rs"]
 mod replay;
 #[path = "system/resumed.rs"]
 mod resumed;
 #[path = "system/steering.rs"]
 mod steering;
+#[path = "system/stopped_coordinator.rs"]
+mod stopped_coordinator;
 #[path = "system/views.rs"]
 mod views;

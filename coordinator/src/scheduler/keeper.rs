@@ -15,7 +15,10 @@ use super::{
 };
 use crate::{
     error::{Doing as _, Error},
-    storage::posterior::{self, Snapshot},
+    storage::{
+        in_time,
+        posterior::{self, Snapshot},
+    },
 };
 
 /// Most askers served by one plan; the rest wait for the next.
@@ -141,7 +144,8 @@ impl Task {
     /// Plans for `askers` askers and publishes, looking again after each lost race.
     async fn serve(&mut self, askers: usize) -> Result<(), Error> {
         for _ in 0..TRIES_MAX {
-            let Some(snapshot) = posterior::snapshot(&self.pool, self.study_id).await? else {
+            let snapshot = in_time(posterior::snapshot(&self.pool, self.study_id));
+            let Some(snapshot) = snapshot.await? else {
                 return Ok(());
             };
             let count = plan::room(&snapshot).min(askers);
@@ -150,15 +154,14 @@ impl Task {
             }
             let study = snapshot.study.clone();
             let plan = self.compute(snapshot, count).await?;
-            let published = posterior::publish(
+            let published = in_time(posterior::publish(
                 &self.pool,
                 &study,
                 &plan.points,
                 plan.fitted.as_ref(),
                 plan.exhausted,
-            )
-            .await;
-            match published {
+            ));
+            match published.await {
                 Ok(()) => {
                     for (number, point) in (study.next_number..).zip(&plan.points) {
                         tracing::debug!(
@@ -194,7 +197,8 @@ impl Task {
     /// Fits what has come in since the last fit, and stores it: ahead of the next asker, and for
     /// whoever reads the posterior of a study that has ended.
     async fn refresh(&mut self) -> Result<(), Error> {
-        let Some(snapshot) = posterior::snapshot(&self.pool, self.study_id).await? else {
+        let snapshot = in_time(posterior::snapshot(&self.pool, self.study_id));
+        let Some(snapshot) = snapshot.await? else {
             return Ok(());
         };
         let study = snapshot.study.clone();
@@ -203,9 +207,12 @@ impl Task {
         if let Some(fitted) = &plan.fitted
             && before != Some(fitted.horizon)
         {
-            let mut connection = self.pool.acquire().await.doing("reach the database")?;
-            posterior::store(&mut connection, study.study_id, study.posterior_version, fitted)
-                .await?;
+            let stored = in_time(async {
+                let mut connection = self.pool.acquire().await.doing("reach the database")?;
+                posterior::store(&mut connection, study.study_id, study.posterior_version, fitted)
+                    .await
+            });
+            stored.await?;
         }
         Ok(())
     }
