@@ -9,7 +9,7 @@
 //! | [`people`], [`order`], [`wanted`] | what people ask for, under fire or in peace |
 //! | [`city`] | all of that, wired together |
 //! | [`strike`], [`storm`], [`tormentor`] | the deeds of the faults |
-//! | [`watch`] | whether anybody serves |
+//! | [`watch`], [`pulse`] | whether anybody serves, and whether the machine itself keeps up |
 //! | [`run`], [`outage`], [`dying`] | what `chaos` does |
 //! | [`drain`], [`invariants`], [`verdict`], [`tally`] | whether it held, and the numbers |
 
@@ -29,6 +29,7 @@ pub mod outage;
 pub mod people;
 pub mod postgres;
 pub mod proxy;
+pub mod pulse;
 pub mod replica;
 pub mod run;
 pub mod schedule;

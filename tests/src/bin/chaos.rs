@@ -16,6 +16,7 @@ use tests::chaos::{
     schedule,
     tally::Tally,
 };
+use tokio::signal::unix::{SignalKind, signal};
 use uuid::Uuid;
 
 /// Breaks a whole system of real processes on purpose, and says whether it held.
@@ -145,7 +146,7 @@ fn torment(command: Command) -> anyhow::Result<bool> {
     eprintln!("{title}, seed {seed}, in {}", folder.display());
     // Its end is that of every process, the database's among them.
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let tally = runtime.block_on(carry_out(command, &folder, seed));
+    let tally = runtime.block_on(unless_told_to_go(carry_out(command, &folder, seed)));
     drop(runtime);
     let tally = tally?;
     say(&tally, &title, seed, common.json);
@@ -155,6 +156,17 @@ fn torment(command: Command) -> anyhow::Result<bool> {
         false => eprintln!("kept for looking: {}; --seed {seed} repeats it", folder.display()),
     }
     Ok(held)
+}
+
+/// A process that is ended by a signal would leave all the others behind.
+async fn unless_told_to_go<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        done = work => done,
+        _ = terminate.recv() => anyhow::bail!("told to go"),
+        _ = interrupt.recv() => anyhow::bail!("told to go"),
+    }
 }
 
 async fn carry_out(command: Command, folder: &Path, seed: u64) -> anyhow::Result<Tally> {

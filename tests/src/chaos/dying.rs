@@ -12,6 +12,7 @@ use super::{
     fleet::Manner,
     order::order,
     outage::{finish, until_results},
+    pulse::Pulse,
     tally::Tally,
     wanted::Wanted,
 };
@@ -45,6 +46,7 @@ pub async fn dying(folder: &Path, seed: u64, how: Dying) -> anyhow::Result<Tally
     let mut spec = external("dying", space, how.trials);
     spec.algorithm = Algorithm::Random.into();
     order(&city, &wanted, spec).await?;
+    let pulse = Pulse::start(&city).await?;
     until_results(&city, 1).await?;
 
     let mut dice = Dice::new(seed, "deaths");
@@ -64,6 +66,6 @@ pub async fn dying(folder: &Path, seed: u64, how: Dying) -> anyhow::Result<Tally
     pool.close().await;
     let mut tally = Tally::default();
     tally.number(Kind::WorkerKilled.name(), city.strikes()[&Kind::WorkerKilled]);
-    finish(&city, &wanted, &mut tally).await?;
+    finish(&city, &wanted, &pulse, &mut tally).await?;
     Ok(tally)
 }

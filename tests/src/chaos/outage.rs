@@ -12,6 +12,7 @@ use super::{
     fleet::Manner,
     order::order,
     proxy::Trouble,
+    pulse::Pulse,
     tally::Tally,
     verdict,
     wanted::Wanted,
@@ -27,7 +28,7 @@ const BEFORE: i64 = 30;
 
 /// How soon a coordinator has to say that it does not serve. It asks the database every two seconds
 /// and gives it three to answer.
-const TOLD_WITHIN: Duration = Duration::from_secs(8);
+const TOLD_WITHIN: Duration = Duration::from_secs(10);
 
 /// How soon it has to say that it serves again: the database replays its log first.
 const BACK_WITHIN: Duration = Duration::from_secs(30);
@@ -51,6 +52,7 @@ pub async fn outage(
     spec.algorithm = Algorithm::Random.into();
     order(&city, &wanted, spec).await?;
     order(&city, &wanted, small_networks("networks", 4)).await?;
+    let pulse = Pulse::start(&city).await?;
     until_results(&city, BEFORE).await?;
 
     let mut tally = Tally::default();
@@ -80,7 +82,7 @@ pub async fn outage(
     city.note(Kind::PostgresKilled, from, None);
     tally.seconds("seconds without a database", begun.elapsed());
 
-    finish(&city, &wanted, &mut tally).await?;
+    finish(&city, &wanted, &pulse, &mut tally).await?;
     Ok(tally)
 }
 
@@ -88,6 +90,7 @@ pub async fn outage(
 pub(super) async fn finish(
     city: &Arc<City>,
     wanted: &Wanted,
+    pulse: &Pulse,
     tally: &mut Tally,
 ) -> anyhow::Result<()> {
     let pool = match drain(city).await {
@@ -98,7 +101,7 @@ pub(super) async fn finish(
         }
     };
     city.rest();
-    verdict::judge(city, &pool, wanted, tally).await?;
+    verdict::judge(city, &pool, wanted, &pulse.hiccups(), tally).await?;
     pool.close().await;
     Ok(())
 }

@@ -2,7 +2,9 @@
 
 use std::{
     fs,
+    os::unix::{fs::MetadataExt as _, process::CommandExt as _},
     path::{Path, PathBuf},
+    process::Command,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -12,7 +14,7 @@ use std::{
 
 use anyhow::Context as _;
 use embedded_postgres::Server;
-use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
+use rustix::process::{Pid, Signal, kill_process};
 use sqlx::{
     PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
@@ -100,23 +102,47 @@ impl Postgres {
 
     /// The disk is full for every process of the server: a write to a file fails, as with no space
     /// left. It is the limit on file sizes, which needs no privilege and no small disk.
-    pub fn starve(&self) {
-        self.limit_files(Some(0));
+    ///
+    /// # Errors
+    ///
+    /// If the limit cannot be set, on a server that lives.
+    pub fn starve(&self) -> anyhow::Result<()> {
+        self.limit_files("0")
     }
 
     /// There is space again.
-    pub fn feed(&self) {
-        self.limit_files(None);
+    ///
+    /// # Errors
+    ///
+    /// As of [`Postgres::starve`].
+    pub fn feed(&self) -> anyhow::Result<()> {
+        self.limit_files("unlimited")
     }
 
-    fn limit_files(&self, bytes: Option<u64>) {
-        let Some(postmaster) = self.postmaster() else { return };
-        // The postmaster first, so that nobody is born without the limit after the listing.
-        let limit = || Rlimit { current: bytes, maximum: None };
-        let _gone = prlimit(Some(postmaster), Resource::Fsize, limit());
-        for child in children_of(postmaster) {
-            let _gone = prlimit(Some(child), Resource::Fsize, limit());
-        }
+    fn limit_files(&self, bytes: &str) -> anyhow::Result<()> {
+        let Some(postmaster) = self.postmaster() else { return Ok(()) };
+        let folder = format!("/proc/{}", postmaster.as_raw_nonzero());
+        let Ok(owner) = fs::metadata(&folder) else { return Ok(()) };
+        // As the server's own user: root may not do it to others in every container. The postmaster
+        // first, so that nobody is born without the limit after the listing.
+        let pids = std::iter::once(postmaster).chain(children_of(postmaster));
+        let output = Command::new("sh")
+            .args(["-c", "for p; do prlimit --fsize=\"$0\": --pid \"$p\"; done", bytes])
+            .args(pids.map(|pid| pid.as_raw_nonzero().to_string()))
+            .uid(owner.uid())
+            .gid(owner.gid())
+            .current_dir("/")
+            .output()?;
+        // Others come and go while this runs; it matters that it is so for the postmaster.
+        let Ok(limits) = fs::read_to_string(format!("{folder}/limits")) else { return Ok(()) };
+        let line = limits.lines().find(|line| line.starts_with("Max file size"));
+        let is_set = line.is_some_and(|line| line.split_whitespace().nth(3) == Some(bytes));
+        anyhow::ensure!(
+            is_set,
+            "PostgreSQL's files cannot be limited to {bytes} bytes: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(())
     }
 
     fn postmaster(&self) -> Option<Pid> {
@@ -160,6 +186,24 @@ fn parent_of(pid: Pid) -> Option<Pid> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_full_disk_stops_every_commit_and_an_empty_one_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let postgres = Postgres::start(folder.path()).await.unwrap();
+        let looking = tokio::spawn(Arc::clone(&postgres).look_after());
+        let commit = async || {
+            let pool = postgres.pool().await?;
+            sqlx::query("select pg_logical_emit_message(true, '', '')").execute(&pool).await?;
+            anyhow::Ok(())
+        };
+        commit().await.unwrap();
+        postgres.starve().unwrap();
+        commit().await.unwrap_err();
+        postgres.feed().unwrap();
+        commit().await.unwrap();
+        looking.abort();
+    }
 
     #[test]
     fn a_child_is_found_by_its_parent() {

@@ -9,6 +9,7 @@ use super::{
     drain::drain,
     fleet::Manner,
     people::People,
+    pulse::Pulse,
     schedule,
     tally::Tally,
     tormentor::torment,
@@ -35,13 +36,14 @@ pub async fn run(
     let manner = Manner { work_ms_min: 20, work_ms_max: 120, plain: false };
     let city = City::start(folder, Plan { seed, replicas, workers, manner, trainer: true }).await?;
     let watch = Watch::start(&city);
+    let pulse = Pulse::start(&city).await?;
     let wanted = Arc::new(Wanted::default());
     let stop = CancellationToken::new();
     let people = tokio::spawn(People::new(&city, &wanted)?.live(stop.clone()));
     tokio::time::sleep(QUIET).await;
 
     let faults = schedule::draw(seed, length);
-    torment(&city, faults, length).await;
+    torment(&city, faults, length).await?;
     stop.cancel();
     people.await??;
 
@@ -62,7 +64,7 @@ pub async fn run(
     city.rest();
     tally.seconds("seconds until all was done", drained_in);
     tally.seconds("longest time in which no coordinator served", watch.longest_outage());
-    verdict::judge(&city, &pool, &wanted, &mut tally).await?;
+    verdict::judge(&city, &pool, &wanted, &pulse.hiccups(), &mut tally).await?;
     pool.close().await;
     Ok(tally)
 }

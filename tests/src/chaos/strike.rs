@@ -14,7 +14,11 @@ use super::{
 };
 
 /// Breaks something and, after its span, mends it.
-pub async fn strike(city: Arc<City>, fault: Fault) {
+///
+/// # Errors
+///
+/// If the harness was not able to: then nothing was tested.
+pub async fn strike(city: Arc<City>, fault: Fault) -> anyhow::Result<()> {
     let from = now();
     let Fault { kind, which, span, .. } = fault;
     let mut worker_id = None;
@@ -34,9 +38,9 @@ pub async fn strike(city: Arc<City>, fault: Fault) {
             city.trainer.iter().for_each(|trainer| trainer.signal(Signal::CONT));
         }
         Kind::SpoolFull => {
-            city.trainer.iter().for_each(|trainer| trainer.starve());
+            city.trainer.iter().try_for_each(|trainer| trainer.starve())?;
             sleep(span).await;
-            city.trainer.iter().for_each(|trainer| trainer.feed());
+            city.trainer.iter().try_for_each(|trainer| trainer.feed())?;
         }
         Kind::CoordinatorKilled => city.replica(which).kill(),
         Kind::CoordinatorStopped => {
@@ -46,9 +50,9 @@ pub async fn strike(city: Arc<City>, fault: Fault) {
         }
         Kind::PostgresKilled => city.postgres.kill(),
         Kind::DiskFull => {
-            city.postgres.starve();
+            city.postgres.starve()?;
             sleep(span).await;
-            city.postgres.feed();
+            city.postgres.feed()?;
         }
         Kind::LocksHeld => hold_locks(&city, span).await,
         Kind::SessionsEnded => end_sessions(&city).await,
@@ -76,10 +80,15 @@ pub async fn strike(city: Arc<City>, fault: Fault) {
         }
     }
     city.note(kind, from, worker_id);
+    Ok(())
 }
 
 /// Mends everything that a strike can have left behind.
-pub fn mend(city: &City) {
+///
+/// # Errors
+///
+/// If a full disk stays full.
+pub fn mend(city: &City) -> anyhow::Result<()> {
     for replica in &city.replicas {
         replica.signal(Signal::CONT);
         replica.front.heal();
@@ -90,10 +99,11 @@ pub fn mend(city: &City) {
     }
     if let Some(trainer) = &city.trainer {
         trainer.signal(Signal::CONT);
-        trainer.feed();
+        trainer.feed()?;
     }
-    city.postgres.feed();
+    city.postgres.feed()?;
     city.postgres.release();
+    Ok(())
 }
 
 /// A session that has locked some trials, their leases and their studies, and goes to sleep.

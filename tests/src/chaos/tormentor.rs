@@ -14,7 +14,11 @@ use super::{
 };
 
 /// Breaks things as the schedule says, several at a time, and mends them all after `length`.
-pub async fn torment(city: &Arc<City>, faults: Vec<Fault>, length: Duration) {
+///
+/// # Errors
+///
+/// The first of those that the harness had in breaking and mending.
+pub async fn torment(city: &Arc<City>, faults: Vec<Fault>, length: Duration) -> anyhow::Result<()> {
     let begun = Instant::now();
     let mut strikes = JoinSet::new();
     for fault in faults {
@@ -23,7 +27,7 @@ pub async fn torment(city: &Arc<City>, faults: Vec<Fault>, length: Duration) {
     }
     sleep_until(begun + length).await;
     while let Some(struck) = strikes.join_next().await {
-        struck.expect("no strike panics");
+        struck.expect("no strike panics")?;
     }
-    mend(city);
+    mend(city)
 }

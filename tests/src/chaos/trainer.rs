@@ -10,6 +10,7 @@ use std::{
     },
 };
 
+use anyhow::Context as _;
 use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 
 use crate::process::{Process, program, signal};
@@ -74,31 +75,42 @@ impl Trainer {
     }
 
     /// Its disk is full: nothing can be written to a file, the spool above all.
-    pub fn starve(&self) {
-        self.limit_files(Some(0));
+    ///
+    /// # Errors
+    ///
+    /// If the limit cannot be set.
+    pub fn starve(&self) -> anyhow::Result<()> {
+        self.limit_files(Some(0))
     }
 
     /// There is space again.
-    pub fn feed(&self) {
-        self.limit_files(None);
+    ///
+    /// # Errors
+    ///
+    /// As of [`Trainer::starve`].
+    pub fn feed(&self) -> anyhow::Result<()> {
+        self.limit_files(None)
     }
 
-    fn limit_files(&self, bytes: Option<u64>) {
-        self.with_pid(|pid| {
+    fn limit_files(&self, bytes: Option<u64>) -> anyhow::Result<()> {
+        let set = self.with_pid(|pid| {
             let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-            // It may have ended a moment ago.
-            let limit = Rlimit { current: bytes, maximum: None };
-            let _gone = prlimit(pid, Resource::Fsize, limit);
+            prlimit(pid, Resource::Fsize, Rlimit { current: bytes, maximum: None })
         });
+        match set {
+            // It is about to be started again.
+            None => Ok(()),
+            Some(set) => set.map(drop).context("the trainer's files cannot be limited"),
+        }
     }
 
-    fn with_pid(&self, deed: impl FnOnce(u32)) {
+    fn with_pid<T>(&self, deed: impl FnOnce(u32) -> T) -> Option<T> {
         let mut process = self.process.lock().expect("nobody panics with it");
-        if let Some(process) = process.as_mut()
-            && process.ended().is_none()
-        {
-            deed(process.id());
-        }
+        let process = process.as_mut()?;
+        if process.ended().is_some() {
+            return None;
+        };
+        Some(deed(process.id()))
     }
 
     /// Starts it again if it is gone. Called again and again.

@@ -29,6 +29,7 @@ pub async fn judge(
     city: &City,
     pool: &PgPool,
     wanted: &Wanted,
+    hiccups: &[(f64, f64)],
     tally: &mut Tally,
 ) -> anyhow::Result<()> {
     let entries = ledger::read_all(&city.fleet.ledgers())?;
@@ -39,7 +40,7 @@ pub async fn judge(
         tally.must(rows == 0, || format!("{name} is broken by {rows} rows"));
     }
     promises(pool, wanted, tally).await?;
-    lapses(city, pool, tally).await?;
+    lapses(city, pool, hiccups, tally).await?;
     processes(city, tally);
     Ok(())
 }
@@ -143,7 +144,12 @@ impl Lapse {
 }
 
 /// Every lapse has a cause, and a dead worker's trial is free again in time.
-async fn lapses(city: &City, pool: &PgPool, tally: &mut Tally) -> anyhow::Result<()> {
+async fn lapses(
+    city: &City,
+    pool: &PgPool,
+    hiccups: &[(f64, f64)],
+    tally: &mut Tally,
+) -> anyhow::Result<()> {
     let lapses: Vec<Lapse> = sqlx::query_as(
         "select worker_id, w.label = 'light' as is_light,
                 extract(epoch from a.started_at)::float8 as started,
@@ -157,7 +163,7 @@ async fn lapses(city: &City, pool: &PgPool, tally: &mut Tally) -> anyhow::Result
     let (mut by_worker, mut by_others, mut calm, mut worst) = (0, 0, 0, 0.0_f64);
     for lapse in &lapses {
         let own = struck.iter().find(|struck| lapse.is_due_to(struck));
-        let disturbed = is_disturbed(&struck, lapse.started, lapse.ended);
+        let disturbed = is_disturbed(&struck, hiccups, lapse.started, lapse.ended);
         match own {
             Some(_) => by_worker += 1,
             None if disturbed => by_others += 1,
@@ -167,14 +173,15 @@ async fn lapses(city: &City, pool: &PgPool, tally: &mut Tally) -> anyhow::Result
             )),
         }
         if let Some(Struck { kind: Kind::WorkerKilled, from, .. }) = own
-            && !is_disturbed(&struck, *from, lapse.ended)
+            && !is_disturbed(&struck, hiccups, *from, lapse.ended)
         {
             calm += 1;
             worst = worst.max(lapse.ended - from);
         }
     }
+    tally.number("hiccups of the machine itself", hiccups.len());
     tally.number("lapses after their own worker was killed or stopped", by_worker);
-    tally.number("lapses while something else was broken", by_others);
+    tally.number("lapses while something else was broken, or the machine stood still", by_others);
     let count = |kind| struck.iter().filter(|struck| struck.kind == kind).count();
     let hit: usize = Kind::all().filter(|kind| kind.is_a_workers_own()).map(count).sum();
     tally.must(by_worker <= hit, || {
@@ -189,11 +196,16 @@ async fn lapses(city: &City, pool: &PgPool, tally: &mut Tally) -> anyhow::Result
     Ok(())
 }
 
-/// Whether something that is not one worker's own was broken, or still felt, in a time.
-fn is_disturbed(struck: &[Struck], from: f64, until: f64) -> bool {
-    struck.iter().any(|struck| {
-        !struck.kind.is_a_workers_own() && struck.from <= until && struck.until + AFTERMATH >= from
-    })
+/// Whether something that is not one worker's own was broken, or still felt, in a time; or the machine
+/// itself stood still.
+fn is_disturbed(struck: &[Struck], hiccups: &[(f64, f64)], from: f64, until: f64) -> bool {
+    let felt = LEASE.as_secs_f64();
+    hiccups.iter().any(|(since, to)| *since <= until && to + felt >= from)
+        || struck.iter().any(|struck| {
+            !struck.kind.is_a_workers_own()
+                && struck.from <= until
+                && struck.until + AFTERMATH >= from
+        })
 }
 
 /// No process ended by itself, and none broke.
