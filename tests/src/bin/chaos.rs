@@ -134,6 +134,7 @@ fn torment(command: Command) -> anyhow::Result<bool> {
         }
         return Ok(true);
     }
+    let is_ours = common.folder.is_none();
     let folder = match common.folder {
         Some(folder) => folder,
         None => {
@@ -151,7 +152,7 @@ fn torment(command: Command) -> anyhow::Result<bool> {
     let tally = tally?;
     say(&tally, &title, seed, common.json);
     let held = tally.violations.is_empty();
-    match held {
+    match held && is_ours {
         true => std::fs::remove_dir_all(&folder)?,
         false => eprintln!("kept for looking: {}; --seed {seed} repeats it", folder.display()),
     }
