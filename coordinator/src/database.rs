@@ -4,10 +4,10 @@ use std::{path::Path, str::FromStr as _, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use embedded_postgres::Server;
-use sqlx::{PgPool, postgres::PgConnectOptions};
+use sqlx::{PgPool, migrate::MigrateError, postgres::PgConnectOptions};
 use tokio_util::sync::CancellationToken;
 
-use crate::config;
+use crate::{config, storage};
 
 /// How often the private server is looked after.
 const LOOK: Duration = Duration::from_secs(1);
@@ -62,7 +62,7 @@ impl Database {
             Database::Private { .. } => Duration::from_secs(10),
         };
         migrate(options.clone(), patience).await?;
-        Ok(crate::storage::pool(options))
+        Ok(storage::pool(options))
     }
 
     /// Starts the private server again whenever it has died, until told to stop.
@@ -107,33 +107,61 @@ async fn migrate(options: PgConnectOptions, patience: Duration) -> anyhow::Resul
         .acquire_timeout(Duration::from_secs(5))
         .connect_lazy_with(options);
     loop {
-        match pool.acquire().await {
-            Ok(_) => break,
-            Err(error) if tokio::time::Instant::now() < deadline && is_coming_up(&error) => {
-                tracing::info!(host, "waiting for the database");
-                tokio::time::sleep(Duration::from_millis(500)).await;
-            }
-            Err(error) => {
-                return Err(error).with_context(|| {
-                    format!("cannot reach the database at {host}; is DATABASE_URL right?")
-                });
-            }
+        let error = match bring_up_to_date(&pool).await {
+            Ok(()) => break,
+            Err(error) => error,
+        };
+        let source = source_of(&error);
+        if tokio::time::Instant::now() < deadline && source.is_some_and(is_coming_up) {
+            tracing::info!(host, "waiting for the database");
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            continue;
         }
+        return Err(match source.is_some_and(is_connection) {
+            true => anyhow::Error::new(error)
+                .context(format!("cannot reach the database at {host}; is DATABASE_URL right?")),
+            false => anyhow::Error::new(error).context(
+                "cannot bring the database's schema up to date; was it made by a newer \
+                 coordinator?",
+            ),
+        });
     }
-    migrations::MIGRATOR.run(&pool).await.context(
-        "cannot bring the database's schema up to date; was it made by a newer coordinator?",
-    )?;
     pool.close().await;
     Ok(())
 }
 
-/// Refused connections and "the database system is starting up", but not a wrong password.
-fn is_coming_up(error: &sqlx::Error) -> bool {
+/// Applies what is lacking, for as long as that takes. If nothing is, only as long as one waits for an
+/// answer: the other end may have vanished.
+async fn bring_up_to_date(pool: &PgPool) -> Result<(), MigrateError> {
+    let known = migrations::MIGRATOR.iter().count();
+    if storage::migrations(pool).await? < known {
+        return migrations::MIGRATOR.run(pool).await;
+    }
+    // It still says so if what was applied is not what is known here.
+    let checked = tokio::time::timeout(storage::ANSWER_TIMEOUT, migrations::MIGRATOR.run(pool));
+    checked.await.unwrap_or_else(|_| Err(MigrateError::Execute(storage::no_answer())))
+}
+
+fn source_of(error: &MigrateError) -> Option<&sqlx::Error> {
     match error {
-        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut => true,
+        MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _) => Some(source),
+        _ => None,
+    }
+}
+
+/// Refused and broken connections, "the database system is starting up" and the like, but not a wrong
+/// password.
+fn is_coming_up(error: &sqlx::Error) -> bool {
+    crate::error::is_passing(error) || matches!(error, sqlx::Error::Protocol(_))
+}
+
+/// Whether it is about reaching the database, and not about what is in it.
+fn is_connection(error: &sqlx::Error) -> bool {
+    let refused = ["28", "3D"];
+    match error {
         sqlx::Error::Database(refusal) => {
-            refusal.code().is_some_and(|code| code.starts_with("57P0"))
+            refusal.code().is_some_and(|code| refused.iter().any(|class| code.starts_with(class)))
         }
-        _ => false,
+        _ => true,
     }
 }

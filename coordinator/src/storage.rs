@@ -81,7 +81,31 @@ pub async fn in_time<T>(deed: impl Future<Output = Result<T, Error>>) -> Result<
     }
 }
 
-fn no_answer() -> sqlx::Error {
+/// How many migrations have been applied; none if there has never been one.
+pub async fn migrations(pool: &PgPool) -> Result<usize, sqlx::Error> {
+    let look = async {
+        let is_there: bool = sqlx::query_scalar(
+            "-- storage::migrations
+            select to_regclass('_sqlx_migrations') is not null",
+        )
+        .fetch_one(pool)
+        .await?;
+        if !is_there {
+            return Ok(0);
+        }
+        let applied: i64 = sqlx::query_scalar(
+            "-- storage::migrations, how many
+            select count(*) from _sqlx_migrations where success",
+        )
+        .fetch_one(pool)
+        .await?;
+        Ok(usize::try_from(applied).expect("a count is not negative"))
+    };
+    let looked = tokio::time::timeout(ANSWER_TIMEOUT, look);
+    looked.await.unwrap_or_else(|_| Err(no_answer()))
+}
+
+pub(crate) fn no_answer() -> sqlx::Error {
     sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "no answer"))
 }
 

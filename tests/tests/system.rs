@@ -36,5 +36,7 @@ mod resumed;
 mod steering;
 #[path = "system/stopped_coordinator.rs"]
 mod stopped_coordinator;
+#[path = "system/unwell.rs"]
+mod unwell;
 #[path = "system/views.rs"]
 mod views;

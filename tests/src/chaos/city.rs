@@ -66,7 +66,7 @@ pub struct City {
     /// The real worker.
     pub trainer: Option<Trainer>,
     struck: Mutex<Vec<Struck>>,
-    /// Nobody who dies is replaced any more.
+    /// No light worker is replaced any more.
     at_rest: AtomicBool,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -134,7 +134,7 @@ impl City {
         counts
     }
 
-    /// The dead stay dead from now on, and the light workers die.
+    /// The light workers die for good from now on; the others are looked after.
     pub fn rest(&self) {
         self.at_rest.store(true, Ordering::Relaxed);
         self.fleet.kill_all();
@@ -153,13 +153,12 @@ async fn look_after(city: std::sync::Weak<City>) {
     loop {
         tokio::time::sleep(LOOK).await;
         let Some(city) = city.upgrade() else { return };
-        if city.at_rest.load(Ordering::Relaxed) {
-            return;
-        }
         for replica in &city.replicas {
             replica.look_after();
         }
-        city.fleet.look_after();
+        if !city.at_rest.load(Ordering::Relaxed) {
+            city.fleet.look_after();
+        }
         if let Some(trainer) = &city.trainer {
             trainer.look_after();
         }

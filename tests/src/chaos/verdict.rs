@@ -3,6 +3,7 @@
 use std::{fs, path::Path, time::Duration};
 
 use sqlx::PgPool;
+use tokio::time::Instant;
 
 use super::{
     LEASE, REAPER,
@@ -12,6 +13,7 @@ use super::{
     ledger::{self, Entry},
     tally::Tally,
     wanted::Wanted,
+    watch::{Health, health},
 };
 
 /// What a statement, a signal and a look at a clock take on a busy machine.
@@ -24,6 +26,10 @@ const TICK_MAX: Duration = REAPER.saturating_mul(3).checked_div(2).expect("2 is 
 /// transaction is ended after ten seconds, a swallowed connection is noticed after as many.
 const AFTERMATH: f64 = 12.0;
 
+/// How long a coordinator may take to serve again once nothing is broken any more: the longest of its
+/// own waits, and what a busy machine adds.
+const SERVES_WITHIN: Duration = Duration::from_secs(40);
+
 /// Judges a city at rest.
 pub async fn judge(
     city: &City,
@@ -33,6 +39,7 @@ pub async fn judge(
     tally: &mut Tally,
 ) -> anyhow::Result<()> {
     let entries = ledger::read_all(&city.fleet.ledgers())?;
+    all_serve(city, tally).await;
     count_rows(pool, tally).await?;
     count_entries(&entries, tally);
     for (name, rows) in invariants::check(pool, &entries).await? {
@@ -43,6 +50,22 @@ pub async fn judge(
     lapses(city, pool, hiccups, tally).await?;
     processes(city, tally);
     Ok(())
+}
+
+/// In the end every coordinator serves, whatever it met with on its way.
+async fn all_serve(city: &City, tally: &mut Tally) {
+    for replica in &city.replicas {
+        let deadline = Instant::now() + SERVES_WITHIN;
+        while health(replica).await != Health::Serving {
+            if Instant::now() > deadline {
+                let log = replica.log();
+                return tally
+                    .violations
+                    .push(format!("a coordinator never serves: {}", log.display()));
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
 }
 
 async fn count_rows(pool: &PgPool, tally: &mut Tally) -> anyhow::Result<()> {
