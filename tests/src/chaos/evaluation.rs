@@ -36,6 +36,7 @@ pub enum End {
 pub struct Held {
     /// What every call about it quotes.
     pub reference: LeaseRef,
+    asked_at: Instant,
     ttl: Duration,
     lapses: Instant,
 }
@@ -46,7 +47,7 @@ impl Held {
         let ttl = lease.ttl.and_then(|ttl| ttl.try_into().ok()).unwrap_or(super::LEASE);
         // A call that was held open for long was answered just now: there is time for a heartbeat.
         let lapses = (asked_at + ttl.mul_f64(LAPSED_AT)).max(Instant::now() + ttl / BEATS);
-        Self { reference: lease.r#ref.clone().unwrap_or_default(), ttl, lapses }
+        Self { reference: lease.r#ref.clone().unwrap_or_default(), asked_at, ttl, lapses }
     }
 }
 
@@ -59,7 +60,8 @@ pub async fn evaluate(
     dice: &mut Dice,
 ) -> End {
     let begun = Instant::now();
-    let mut beat_at = begun + held.ttl / BEATS;
+    // At once, if the call was held open for long.
+    let mut beat_at = held.asked_at + held.ttl / BEATS;
     let mut step = 0;
     let done_at = begun + length;
     loop {

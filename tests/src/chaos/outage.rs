@@ -101,6 +101,7 @@ pub(super) async fn finish(
         }
     };
     city.rest();
+    tally.number("hiccups of the machine itself", pulse.hiccups().len());
     verdict::judge(city, &pool, wanted, &pulse.hiccups(), tally).await?;
     pool.close().await;
     Ok(())

@@ -64,7 +64,9 @@ pub async fn run(
     city.rest();
     tally.seconds("seconds until all was done", drained_in);
     tally.seconds("longest time in which no coordinator served", watch.longest_outage());
-    verdict::judge(&city, &pool, &wanted, &pulse.hiccups(), &mut tally).await?;
+    tally.number("hiccups of the machine itself", pulse.hiccups().len());
+    let unwell = [pulse.hiccups(), watch.shortages()].concat();
+    verdict::judge(&city, &pool, &wanted, &unwell, &mut tally).await?;
     pool.close().await;
     Ok(tally)
 }

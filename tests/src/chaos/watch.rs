@@ -49,28 +49,38 @@ async fn ask(url: String) -> anyhow::Result<ServingStatus> {
     Ok(HealthClient::new(channel).check(request).await?.into_inner().status())
 }
 
+/// Spans of time in seconds since 1970.
+#[derive(Default)]
+struct Seen {
+    /// Nobody served.
+    outages: Vec<(f64, f64)>,
+    /// Not all served.
+    shortages: Vec<(f64, f64)>,
+}
+
 /// Looks at all coordinators of a city all the time.
 pub struct Watch {
-    outages: Arc<Mutex<Vec<(f64, f64)>>>,
+    seen: Arc<Mutex<Seen>>,
     task: JoinHandle<()>,
 }
 
 impl Watch {
     /// Begins to look.
     pub fn start(city: &Arc<City>) -> Self {
-        let outages = Arc::new(Mutex::new(Vec::new()));
-        let task = tokio::spawn(look(Arc::downgrade(city), Arc::clone(&outages)));
-        Self { outages, task }
+        let seen = Arc::new(Mutex::new(Seen::default()));
+        let task = tokio::spawn(look(Arc::downgrade(city), Arc::clone(&seen)));
+        Self { seen, task }
     }
 
-    /// When nobody served, from and until, in seconds since 1970.
-    pub fn outages(&self) -> Vec<(f64, f64)> {
-        self.outages.lock().expect("nobody panics with it").clone()
+    /// When not all served, from and until, in seconds since 1970.
+    pub fn shortages(&self) -> Vec<(f64, f64)> {
+        self.seen.lock().expect("nobody panics with it").shortages.clone()
     }
 
     /// The longest time in which nobody served.
     pub fn longest_outage(&self) -> Duration {
-        let lengths = self.outages().into_iter().map(|(from, until)| until - from);
+        let seen = self.seen.lock().expect("nobody panics with it");
+        let lengths = seen.outages.iter().map(|(from, until)| until - from);
         Duration::from_secs_f64(lengths.fold(0.0, f64::max))
     }
 }
@@ -81,22 +91,29 @@ impl Drop for Watch {
     }
 }
 
-async fn look(city: Weak<City>, outages: Arc<Mutex<Vec<(f64, f64)>>>) {
-    let mut down_since = None;
+/// Notes the time from the first look that is not well to the next that is.
+fn until(is_well: bool, since: &mut Option<f64>, spans: &mut Vec<(f64, f64)>) {
+    match (is_well, *since) {
+        (false, None) => *since = Some(now()),
+        (true, Some(from)) => {
+            spans.push((from, now()));
+            *since = None;
+        }
+        _ => {}
+    }
+}
+
+async fn look(city: Weak<City>, seen: Arc<Mutex<Seen>>) {
+    let (mut down_since, mut short_since) = (None, None);
     loop {
         tokio::time::sleep(TICK).await;
         let Some(city) = city.upgrade() else { return };
-        let mut serves = false;
+        let mut serving = 0;
         for replica in &city.replicas {
-            serves = serves || health(replica).await == Health::Serving;
+            serving += usize::from(health(replica).await == Health::Serving);
         }
-        match (serves, down_since) {
-            (false, None) => down_since = Some(now()),
-            (true, Some(since)) => {
-                outages.lock().expect("nobody panics with it").push((since, now()));
-                down_since = None;
-            }
-            _ => {}
-        }
+        let mut seen = seen.lock().expect("nobody panics with it");
+        until(serving > 0, &mut down_since, &mut seen.outages);
+        until(serving == city.replicas.len(), &mut short_since, &mut seen.shortages);
     }
 }
