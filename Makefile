@@ -4,7 +4,7 @@ CARGO   ?= cargo
 BIN      = $${CARGO_TARGET_DIR:-target}/release
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench build miri postgres
+.PHONY: help demo test check chaos bench build miri postgres
 
 help: ## list the targets
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: .*## /|/' | \
@@ -22,6 +22,10 @@ test: postgres ## every test; starts a private Postgres of its own
 
 check: ## what continuous integration runs: tests, lints, documentation, the external worker
 	.ci/run
+
+chaos: postgres ## break everything on purpose for ten minutes; CHAOS_SECONDS and CHAOS_SEED change that
+	$(CARGO) build --workspace --bins --locked
+	$${CARGO_TARGET_DIR:-target}/debug/chaos run
 
 bench: ## measurements, each with its last numbers in the head of its file
 	$(CARGO) bench --locked -p benches

@@ -17,7 +17,7 @@ use proto::v1::{
 };
 use tonic::{Status, service::Routes};
 
-use crate::{Error, scheduler::Scheduler};
+use crate::{Error, scheduler::Scheduler, storage};
 
 /// Longest message taken. A study of 64 parameters with 1,024 choices each is a tenth of it.
 const MESSAGE_BYTES_MAX: usize = 1 << 20;
@@ -55,8 +55,16 @@ pub fn routes(
 }
 
 /// Runs a deed on a task of its own. A client that hangs up drops its request's future at any
-/// `await`; the deed goes on to its commit all the same.
+/// `await`; the deed goes on to its commit all the same, or until the database has not answered for
+/// too long.
 async fn detached<T: Send + 'static>(
+    deed: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> Result<T, Status> {
+    detached_for_long(storage::in_time(deed)).await
+}
+
+/// The same for a deed that bounds its time itself.
+async fn detached_for_long<T: Send + 'static>(
     deed: impl Future<Output = Result<T, Error>> + Send + 'static,
 ) -> Result<T, Status> {
     match tokio::spawn(deed).await {

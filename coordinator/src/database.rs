@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config,
     storage::{
-        roles,
+        self, in_time, roles,
         schema::{self, Standing},
     },
 };
@@ -86,35 +86,18 @@ impl Database {
     /// One line with the way out, as where the schema is too old and only its owner can help.
     pub async fn connect(&self) -> anyhow::Result<PgPool> {
         let (options, patience) = self.options()?;
-        let mut db = reach(&options, patience).await?;
-        let standing = schema::standing(&mut db, &MIGRATOR).await?;
-        match standing {
-            Standing::Current { newer: None } => {}
-            Standing::Current { newer: Some(newer) } => {
-                tracing::info!(newer, "the database's schema is newer, and allows this program");
-            }
-            Standing::Behind { missing } => {
-                if !schema::may_change(&mut db).await? {
-                    bail!(
-                        "the database's schema lacks {}, and role `{}` may not add it: run \
-                         `strop-coordinator migrate`, then `strop-coordinator grant`, as the database's owner",
-                        named(&missing),
-                        options.get_username()
-                    );
+        let deadline = tokio::time::Instant::now() + patience;
+        loop {
+            match checked(&options, patience).await {
+                Ok(()) => return Ok(storage::pool(options)),
+                // A connection may also break in the midst of the check.
+                Err(error) if tokio::time::Instant::now() < deadline && may_pass(&error) => {
+                    tracing::info!("waiting for the database");
+                    tokio::time::sleep(Duration::from_millis(500)).await;
                 }
-                migrate(&options).await?;
+                Err(error) => return Err(error),
             }
         }
-        let barred = roles::barred(&mut db).await?;
-        if !barred.is_empty() {
-            bail!(
-                "role `{}` lacks rights on {}: run `strop-coordinator grant` as the database's owner",
-                options.get_username(),
-                barred.join(", ")
-            );
-        }
-        db.close().await.context("cannot close a connection to the database")?;
-        Ok(crate::storage::pool(options))
     }
 
     /// Brings the schema up to date.
@@ -195,6 +178,39 @@ fn open_private(folder: &Path) -> anyhow::Result<Server> {
     Ok(Server::open(folder)?)
 }
 
+/// Brings the schema up to date if need be, and sees whether the role may serve.
+async fn checked(options: &PgConnectOptions, patience: Duration) -> anyhow::Result<()> {
+    let mut db = reach(options, patience).await?;
+    let standing = in_time(async { Ok(schema::standing(&mut db, &MIGRATOR).await) }).await??;
+    match standing {
+        Standing::Current { newer: None } => {}
+        Standing::Current { newer: Some(newer) } => {
+            tracing::info!(newer, "the database's schema is newer, and allows this program");
+        }
+        Standing::Behind { missing } => {
+            if !schema::may_change(&mut db).await? {
+                bail!(
+                    "the database's schema lacks {}, and role `{}` may not add it: run \
+                         `strop-coordinator migrate`, then `strop-coordinator grant`, as the database's owner",
+                    named(&missing),
+                    options.get_username()
+                );
+            }
+            migrate(options).await?;
+        }
+    }
+    let barred = in_time(roles::barred(&mut db)).await?;
+    if !barred.is_empty() {
+        bail!(
+            "role `{}` lacks rights on {}: run `strop-coordinator grant` as the database's owner",
+            options.get_username(),
+            barred.join(", ")
+        );
+    }
+    db.close().await.context("cannot close a connection to the database")?;
+    Ok(())
+}
+
 /// A connection, waited for while the database is still coming up. Not of the pool: a migration may take
 /// longer than any statement in service may.
 async fn reach(options: &PgConnectOptions, patience: Duration) -> anyhow::Result<PgConnection> {
@@ -236,13 +252,13 @@ fn named(missing: &[i64]) -> String {
     }
 }
 
-/// Refused connections and "the database system is starting up", but not a wrong password.
+/// Whether what went wrong is that the database could not be reached or fell silent.
+fn may_pass(error: &anyhow::Error) -> bool {
+    error.chain().filter_map(|cause| cause.downcast_ref::<sqlx::Error>()).any(is_coming_up)
+}
+
+/// Refused and broken connections, "the database system is starting up" and the like, but not a wrong
+/// password.
 fn is_coming_up(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut => true,
-        sqlx::Error::Database(refusal) => {
-            refusal.code().is_some_and(|code| code.starts_with("57P0"))
-        }
-        _ => false,
-    }
+    crate::error::is_passing(error) || matches!(error, sqlx::Error::Protocol(_))
 }

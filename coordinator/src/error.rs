@@ -126,7 +126,7 @@ impl Error {
 }
 
 /// Connections break when Postgres restarts; serialisation failures and lock time-outs pass.
-fn is_passing(source: &sqlx::Error) -> bool {
+pub(crate) fn is_passing(source: &sqlx::Error) -> bool {
     match source {
         sqlx::Error::Io(_)
         | sqlx::Error::PoolTimedOut

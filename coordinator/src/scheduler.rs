@@ -33,7 +33,7 @@ use crate::{
         openings::{Look, Openings, Try},
     },
     storage::{
-        self,
+        self, in_time,
         leases::{self, Recorded},
         metrics::Metric,
         studies,
@@ -43,6 +43,9 @@ use crate::{
 
 /// How often one who waits looks for itself: what another replica did, or a back-off that is over.
 const POLL: Duration = Duration::from_secs(1);
+
+/// Leases that a trial told to stop may still run for, as a multiple of the lease.
+const CANCEL_GRACE: u32 = 2;
 
 /// Leases that are being handed out at once: the other connections are for those who hold one.
 const GRANTS_AT_ONCE_MAX: usize = 10;
@@ -105,6 +108,11 @@ impl Scheduler {
         self.inner.lease_ttl
     }
 
+    /// How long a trial that was told to stop may still run.
+    pub fn cancel_grace(&self) -> Duration {
+        self.inner.lease_ttl * CANCEL_GRACE
+    }
+
     /// Set when the coordinator stops; everything that waits ends.
     pub fn stop(&self) -> &CancellationToken {
         &self.inner.stop
@@ -138,7 +146,7 @@ impl Scheduler {
         let mut is_first = true;
         loop {
             changes.borrow_and_update();
-            let look = self.inner.openings.look(Instant::now()).await?;
+            let look = in_time(self.inner.openings.look(Instant::now())).await?;
             if let Some(lease) = self.lease_now(asker, &look, is_first).await? {
                 tracing::debug!(
                     study = lease.study,
@@ -176,17 +184,17 @@ impl Scheduler {
         while let Some(found) = look.take(asker, &in_vain) {
             let (study_id, granted) = match found {
                 Try::Queue { study_id, is_limited } => {
-                    (study_id, self.grant(study_id, is_limited, asker).await?)
+                    (study_id, in_time(self.grant(study_id, is_limited, asker)).await?)
                 }
                 Try::Plan { study_id, is_limited } => {
-                    let held = if may_hold { self.held_by(asker).await? } else { None };
+                    let held = if may_hold { in_time(self.held_by(asker)).await? } else { None };
                     let granted = match held {
                         None => self.keeper(study_id).ask(asker).await?,
                         held => held,
                     };
                     // Another took the room, or the slot asked twice: either is in the queue now.
                     let granted = match granted {
-                        None => self.grant(study_id, is_limited, asker).await?,
+                        None => in_time(self.grant(study_id, is_limited, asker)).await?,
                         granted => granted,
                     };
                     (study_id, granted)
@@ -198,7 +206,7 @@ impl Scheduler {
             may_hold = false;
             in_vain.push(study_id);
         }
-        if may_hold { self.held_by(asker).await } else { Ok(None) }
+        if may_hold { in_time(self.held_by(asker)).await } else { Ok(None) }
     }
 
     /// The lease that the slot holds already: an answer was lost.
@@ -243,7 +251,9 @@ impl Scheduler {
     /// Keeps a lease alive.
     pub async fn heartbeat(&self, fence: &LeaseRef, progress: f64) -> Result<Renewed, Error> {
         let ttl = self.inner.lease_ttl;
-        leases::renew(&mut *self.connection().await?, fence, progress, ttl).await
+        let renewed =
+            async { leases::renew(&mut *self.connection().await?, fence, progress, ttl).await };
+        in_time(renewed).await
     }
 
     /// Keeps metrics of a running attempt; says what its worker should do now.

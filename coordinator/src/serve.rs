@@ -32,6 +32,9 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// How often readiness asks the database.
 const READY_TICK: Duration = Duration::from_secs(2);
 
+/// How long it waits for the answer.
+const READY_PATIENCE: Duration = Duration::from_secs(3);
+
 /// Calls that one connection may have open, long polls of packed workers included; hyper and tower
 /// must agree on it.
 const STREAMS_MAX: u32 = 1_024;
@@ -123,7 +126,8 @@ async fn readiness(pool: PgPool, reporter: HealthReporter, stop: CancellationTok
     let known = migrations::MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or(0);
     let mut was_allowed = true;
     loop {
-        let allowed = may_serve(&pool, known).await;
+        let look = tokio::time::timeout(READY_PATIENCE, may_serve(&pool, known));
+        let allowed = look.await.unwrap_or(Err(Error::Busy("the database does not answer")));
         if allowed.as_ref().is_ok_and(|allowed| !allowed) && std::mem::take(&mut was_allowed) {
             tracing::error!("the schema has moved on; end this program, and start a newer one");
         }

@@ -18,11 +18,12 @@ const START_PATIENCE: Duration = Duration::from_secs(60);
 ///
 /// If it was not built; `make test` builds all of them.
 pub fn program(name: &str) -> PathBuf {
-    let test = env::current_exe().expect("a test knows its own path");
-    let folder = test.parent().and_then(Path::parent).expect("tests lie in target/…/deps");
-    let path = folder.join(name);
-    assert!(path.exists(), "{} is missing; run `make test`", path.display());
-    path
+    let own = env::current_exe().expect("a program knows its own path");
+    // Tests lie in target/…/deps, programs one folder above.
+    let folders = own.ancestors().skip(1).take(2);
+    let mut paths = folders.map(|folder| folder.join(name));
+    let found = paths.find(|path| path.exists());
+    found.unwrap_or_else(|| panic!("`{name}` was not built; run `make test`"))
 }
 
 /// A process of ours. Dropping it kills it: no test leaves one behind.
@@ -32,11 +33,18 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts a program with its output in a file.
+    /// Starts a program with its output at the end of a file.
     pub fn start(name: &str, arguments: &[&str], folder: &Path, log: &str) -> Self {
-        let log = std::fs::File::create(folder.join(log)).expect("creates a log file");
-        let child = Command::new(program(name))
-            .args(arguments)
+        let mut command = Command::new(program(name));
+        command.args(arguments);
+        Self::run(command, name, folder, log)
+    }
+
+    /// Runs a command, named so in messages, with its output at the end of a file.
+    pub fn run(mut command: Command, name: &str, folder: &Path, log: &str) -> Self {
+        let log = fs::OpenOptions::new().append(true).create(true).open(folder.join(log));
+        let log = log.expect("opens a log file");
+        let child = command
             .current_dir(folder)
             .env_remove("DATABASE_URL")
             .env("RUST_LOG", "info")
@@ -46,6 +54,16 @@ impl Process {
             .spawn()
             .expect("starts");
         Self { child, name: name.to_owned() }
+    }
+
+    /// Its number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<std::process::ExitStatus> {
+        self.child.try_wait().expect("waits")
     }
 
     /// SIGKILL, and wait until it is gone.

@@ -25,7 +25,10 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 use uuid::Uuid;
 
-use crate::Hand;
+use crate::{
+    Hand,
+    chaos::proxy::{Proxy, Upstream},
+};
 
 /// One server for the tests that run at the same time; the last of them stops it.
 struct Shared {
@@ -52,7 +55,7 @@ pub struct Town {
     /// Connections of its owner, for looking at what happened and for setting the scene.
     pub pool: PgPool,
     url: String,
-    _shared: Arc<Shared>,
+    shared: Arc<Shared>,
 }
 
 impl Town {
@@ -80,7 +83,7 @@ impl Town {
         admin.close().await;
         let url = format!("{before}/{name}?{after}");
         let pool = PgPool::connect(&url).await.expect("connects");
-        Self { pool, url, _shared: shared }
+        Self { pool, url, shared }
     }
 
     /// Where the owner connects.
@@ -108,19 +111,33 @@ impl Town {
         self.start(60, artifact_bytes_max).await
     }
 
+    /// Where a proxy leads to reach the database server.
+    pub fn upstream(&self) -> Upstream {
+        Upstream::Unix(self.shared.server.socket_folder().join(".s.PGSQL.5432"))
+    }
+
+    /// A coordinator that reaches the database by way of a proxy, with leases of a minute.
+    pub async fn coordinator_behind(&self, proxy: &Proxy) -> Coordinator {
+        let (_, name) = self.url.rsplit_once('/').expect("a URL has a path");
+        let (name, _) = name.split_once('?').expect("this one has options");
+        let role = roles::COORDINATOR;
+        let url = format!("postgres://{role}@{}/{name}?sslmode=disable", proxy.address);
+        Self::start_with(Self::config(url, 60, 256 << 20)).await
+    }
+
     /// What a coordinator that logs in with `role` says when it cannot serve.
     pub async fn refusal(&self, role: &str) -> String {
-        let config = self.config(role, 60, 256 << 20);
+        let config = Self::config(self.url_of(role), 60, 256 << 20);
         let serving = coordinator::serve::serve(config, CancellationToken::new(), |_| {});
         let refused = tokio::time::timeout(Duration::from_secs(30), serving).await;
         let error = refused.expect("it refuses, and does not serve").expect_err("it refuses");
         format!("{error:#}")
     }
 
-    fn config(&self, role: &str, lease_seconds: u32, artifact_bytes_max: u64) -> Serve {
+    fn config(url: String, lease_seconds: u32, artifact_bytes_max: u64) -> Serve {
         Serve {
             database: Database {
-                database_url: Some(self.url_of(role)),
+                database_url: Some(url),
                 database_url_file: None,
                 data_dir: PathBuf::from("/nonexistent"),
             },
@@ -135,7 +152,11 @@ impl Town {
 
     /// As the role that may do no more than its statements, so that every test is one of the grants too.
     async fn start(&self, lease_seconds: u32, artifact_bytes_max: u64) -> Coordinator {
-        let config = self.config(roles::COORDINATOR, lease_seconds, artifact_bytes_max);
+        let url = self.url_of(roles::COORDINATOR);
+        Self::start_with(Self::config(url, lease_seconds, artifact_bytes_max)).await
+    }
+
+    async fn start_with(config: Serve) -> Coordinator {
         let stop = CancellationToken::new();
         let (tell, told) = tokio::sync::oneshot::channel();
         let task = tokio::spawn(coordinator::serve::serve(config, stop.clone(), |address| {

@@ -4,10 +4,14 @@
 mod artifacts;
 #[path = "system/bad_input.rs"]
 mod bad_input;
+#[path = "system/chaos.rs"]
+mod chaos;
 #[path = "system/doctor.rs"]
 mod doctor;
 #[path = "system/extremes.rs"]
 mod extremes;
+#[path = "system/half_open.rs"]
+mod half_open;
 #[path = "system/house.rs"]
 mod house;
 #[path = "system/imported.rs"]
@@ -30,6 +34,8 @@ mod one_trial;
 mod planted;
 #[path = "system/pruned.rs"]
 mod pruned;
+#[path = "system/repeated.rs"]
+mod repeated;
 #[path = "system/replay.rs"]
 mod replay;
 #[path = "system/resumed.rs"]
@@ -42,5 +48,9 @@ mod side_by_side;
 mod simulation;
 #[path = "system/steering.rs"]
 mod steering;
+#[path = "system/stopped_coordinator.rs"]
+mod stopped_coordinator;
+#[path = "system/unwell.rs"]
+mod unwell;
 #[path = "system/views.rs"]
 mod views;

@@ -17,13 +17,13 @@ use tokio_stream::{Stream, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status, Streaming};
 
 use self::parts::Parts;
-use super::{convert, detached};
+use super::{convert, detached_for_long};
 use crate::{
     Error,
     artifact::{Announced, CHUNK_BYTES},
     error::Doing as _,
     scheduler::Scheduler,
-    storage::artifacts,
+    storage::{self, artifacts},
 };
 
 /// Uploads at once. Each holds a connection of the pool to its end; the other ten are for everything
@@ -69,7 +69,7 @@ impl ArtifactService for Artifacts {
         let stream = request.into_inner();
         let (scheduler, bytes_max) = (self.scheduler.clone(), self.bytes_max);
         let places = self.places.clone();
-        let is_newest = detached(async move {
+        let is_newest = detached_for_long(async move {
             let place = timeout(PLACE_PATIENCE, places.acquire()).await;
             let Ok(Ok(_place)) = place else {
                 return Err(Error::Busy("too many artifacts are being stored; ask again"));
@@ -91,7 +91,8 @@ impl ArtifactService for Artifacts {
     ) -> Result<Response<Self::GetStream>, Status> {
         let sha256 = convert::sha256(&request.into_inner().sha256)?;
         // Fails before the stream begins, so that a wrong name is an ordinary error.
-        let bytes = artifacts::bytes(self.scheduler.pool(), &sha256).await?.unsigned_abs();
+        let bytes = storage::in_time(artifacts::bytes(self.scheduler.pool(), &sha256));
+        let bytes = bytes.await?.unsigned_abs();
         let (sender, receiver) = mpsc::channel(WAITING_MAX);
         let scheduler = self.scheduler.clone();
         self.scheduler.tasks().spawn(async move {

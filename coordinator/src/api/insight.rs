@@ -10,7 +10,7 @@ use crate::{
     Error,
     error::Doing as _,
     scheduler::{Scheduler, believed::Believed},
-    storage::{posterior, studies},
+    storage::{in_time, posterior, studies},
 };
 
 /// Most such calls computed at once; each keeps a processor busy for seconds if the study is large.
@@ -76,12 +76,15 @@ impl Insights {
             Error::Busy("as many questions to posteriors as may be are under way; ask again")
         })?;
         let pool = self.scheduler.pool();
-        let mut connection = pool.acquire().await.doing("reach the database")?;
-        let study = studies::by_name(&mut connection, study).await?;
-        drop(connection);
-        // The posterior first: what it was fitted to is then in the snapshot.
-        let stored = posterior::load(pool, study.study_id).await?;
-        let snapshot = posterior::snapshot(pool, study.study_id).await?;
+        let read = in_time(async {
+            let mut connection = pool.acquire().await.doing("reach the database")?;
+            let study = studies::by_name(&mut connection, study).await?;
+            drop(connection);
+            // The posterior first: what it was fitted to is then in the snapshot.
+            let stored = posterior::load(pool, study.study_id).await?;
+            Ok((posterior::snapshot(pool, study.study_id).await?, stored, study))
+        });
+        let (snapshot, stored, study) = read.await?;
         let name = study.spec.name;
         let snapshot = snapshot.ok_or(Error::StudyNotFound { name })?;
         tokio::task::spawn_blocking(move || {

@@ -27,9 +27,6 @@ use crate::{
 /// Most points enqueued by one call, and most trials on a page.
 pub(super) const TRIALS_AT_ONCE_MAX: u32 = 1_000;
 
-/// Leases that a trial told to stop may still run for, as a multiple of the lease.
-const CANCEL_GRACE: u32 = 2;
-
 /// The study service of one replica.
 pub struct Studies {
     scheduler: Scheduler,
@@ -67,10 +64,12 @@ impl StudyService for Studies {
         request: Request<wire::GetStudyRequest>,
     ) -> Result<Response<wire::GetStudyResponse>, Status> {
         let name = request.into_inner().name;
-        let mut connection = storage::read(self.scheduler.pool(), "read studies").await?;
-        let study = studies::by_name(&mut connection, &name).await?;
-        let overview = overview(&mut connection, study).await?;
-        let study = Some(convert::overview_to_wire(&overview));
+        let overview = storage::in_time(async {
+            let mut connection = storage::read(self.scheduler.pool(), "read studies").await?;
+            let study = studies::by_name(&mut connection, &name).await?;
+            overview(&mut connection, study).await
+        });
+        let study = Some(convert::overview_to_wire(&overview.await?));
         Ok(Response::new(wire::GetStudyResponse { study }))
     }
 
@@ -78,13 +77,16 @@ impl StudyService for Studies {
         &self,
         _request: Request<wire::ListStudiesRequest>,
     ) -> Result<Response<wire::ListStudiesResponse>, Status> {
-        let mut connection = storage::read(self.scheduler.pool(), "read studies").await?;
-        let mut listed = Vec::new();
-        for study in studies::list(&mut connection).await? {
-            let overview = overview(&mut connection, study).await?;
-            listed.push(convert::overview_to_wire(&overview));
-        }
-        Ok(Response::new(wire::ListStudiesResponse { studies: listed }))
+        let listed = storage::in_time(async {
+            let mut connection = storage::read(self.scheduler.pool(), "read studies").await?;
+            let mut listed = Vec::new();
+            for study in studies::list(&mut connection).await? {
+                let overview = overview(&mut connection, study).await?;
+                listed.push(convert::overview_to_wire(&overview));
+            }
+            Ok(listed)
+        });
+        Ok(Response::new(wire::ListStudiesResponse { studies: listed.await? }))
     }
 
     async fn pause_study(
@@ -152,10 +154,12 @@ impl StudyService for Studies {
             limit => limit.min(TRIALS_AT_ONCE_MAX),
         };
         let from = i32::try_from(request.from_number).unwrap_or(i32::MAX);
-        let mut connection = storage::read(self.scheduler.pool(), "read studies").await?;
-        let study = studies::by_name(&mut connection, &request.study).await?;
-        let page = trials::page(&mut connection, &study, from, i64::from(limit)).await?;
-        let trials = page.iter().map(convert::trial_to_wire).collect();
+        let page = storage::in_time(async {
+            let mut connection = storage::read(self.scheduler.pool(), "read studies").await?;
+            let study = studies::by_name(&mut connection, &request.study).await?;
+            trials::page(&mut connection, &study, from, i64::from(limit)).await
+        });
+        let trials = page.await?.iter().map(convert::trial_to_wire).collect();
         Ok(Response::new(wire::ListTrialsResponse { trials }))
     }
 
@@ -165,10 +169,13 @@ impl StudyService for Studies {
     ) -> Result<Response<wire::GetTrialResponse>, Status> {
         let request = request.into_inner();
         let number = i32::try_from(request.number).unwrap_or(i32::MAX);
-        let mut connection = storage::read(self.scheduler.pool(), "read studies").await?;
-        let study = studies::by_name(&mut connection, &request.study).await?;
-        let trial = trials::by_number(&mut connection, &study, number).await?;
-        Ok(Response::new(wire::GetTrialResponse { trial: Some(convert::trial_to_wire(&trial)) }))
+        let trial = storage::in_time(async {
+            let mut connection = storage::read(self.scheduler.pool(), "read studies").await?;
+            let study = studies::by_name(&mut connection, &request.study).await?;
+            trials::by_number(&mut connection, &study, number).await
+        });
+        let trial = Some(convert::trial_to_wire(&trial.await?));
+        Ok(Response::new(wire::GetTrialResponse { trial }))
     }
 
     async fn enqueue_trials(
@@ -227,10 +234,13 @@ pub(super) async fn overview(db: &mut PgConnection, study: Study) -> Result<Over
 /// A study's front and the trials on it. Nothing is held while it is computed: results are never
 /// changed.
 async fn front(pool: &PgPool, name: &str) -> Result<(Front, Vec<Trial>), Error> {
-    let mut connection = storage::read(pool, "read studies").await?;
-    let study = studies::by_name(&mut connection, name).await?;
-    let results = trials::feasible(&mut connection, study.study_id).await?;
-    drop(connection);
+    let found = storage::in_time(async {
+        let mut connection = storage::read(pool, "read studies").await?;
+        let study = studies::by_name(&mut connection, name).await?;
+        let results = trials::feasible(&mut connection, study.study_id).await?;
+        Ok((study, results))
+    });
+    let (study, results) = found.await?;
     let StudySpec { direction, goals, .. } = study.spec.clone();
     let front = tokio::task::spawn_blocking(move || {
         let references = goals.for_tuner(direction).references;
@@ -238,8 +248,11 @@ async fn front(pool: &PgPool, name: &str) -> Result<(Front, Vec<Trial>), Error> 
     })
     .await
     .map_err(|panic| Error::Plan(panic.to_string()))?;
-    let mut connection = storage::read(pool, "read studies").await?;
-    let found = trials::by_numbers(&mut connection, &study, &front.numbers).await?;
+    let found = storage::in_time(async {
+        let mut connection = storage::read(pool, "read studies").await?;
+        trials::by_numbers(&mut connection, &study, &front.numbers).await
+    });
+    let found = found.await?;
     let mut found: HashMap<i32, Trial> =
         found.into_iter().map(|trial| (trial.number, trial)).collect();
     // A study that was deleted meanwhile has none of them left.
@@ -359,7 +372,7 @@ async fn steer(scheduler: &Scheduler, name: &str, to: StudyState) -> Result<wire
     // In transactions of their own: the study's lock is the last to be taken, never the first.
     let mut tx = storage::begin(scheduler.pool(), "withdraw trials").await?;
     if to == StudyState::Cancelled {
-        let grace = scheduler.lease_ttl() * CANCEL_GRACE;
+        let grace = scheduler.cancel_grace();
         leases::cancel_open(&mut tx, study.study_id, grace).await?;
     }
     studies::close_if_done(&mut tx, study.study_id).await?;

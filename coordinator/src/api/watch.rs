@@ -30,9 +30,11 @@ pub type Changes = Pin<Box<dyn Stream<Item = Result<wire::WatchStudyResponse, St
 /// stops.
 pub async fn watch(scheduler: Scheduler, name: String) -> Result<Changes, Error> {
     // Fails before the stream begins, so that a wrong name is an ordinary error.
-    let mut connection = scheduler.pool().acquire().await.doing("reach the database")?;
-    studies::by_name(&mut connection, &name).await?;
-    drop(connection);
+    let found = storage::in_time(async {
+        let mut connection = scheduler.pool().acquire().await.doing("reach the database")?;
+        studies::by_name(&mut connection, &name).await
+    });
+    found.await?;
     let (sender, receiver) = mpsc::channel(WAITING_MAX);
     scheduler.tasks().spawn(follow(scheduler.clone(), name, sender));
     Ok(Box::pin(ReceiverStream::new(receiver)))
@@ -48,7 +50,7 @@ async fn follow(
     let mut last_sent = None;
     loop {
         changes.borrow_and_update();
-        match look(&scheduler, &name, &mut seen).await {
+        match storage::in_time(look(&scheduler, &name, &mut seen)).await {
             Ok((message, ended)) => {
                 if last_sent.as_ref() != Some(&message) {
                     if sender.send(Ok(message.clone())).await.is_err() {

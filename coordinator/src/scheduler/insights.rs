@@ -15,6 +15,7 @@ use crate::{
     error::{Doing as _, Error},
     insight::Insight,
     storage::{
+        in_time,
         insight::{self, Due},
         posterior,
     },
@@ -62,10 +63,11 @@ pub async fn run(scheduler: Scheduler) {
 }
 
 async fn pass(scheduler: &Scheduler, broken: &mut HashMap<i64, i32>) -> Result<(), Error> {
-    let mut connection = scheduler.pool().acquire().await.doing("reach the database")?;
-    let due = insight::due(&mut connection).await?;
-    drop(connection);
-    for Due { study_id, known } in due {
+    let due = in_time(async {
+        let mut connection = scheduler.pool().acquire().await.doing("reach the database")?;
+        insight::due(&mut connection).await
+    });
+    for Due { study_id, known } in due.await? {
         if broken.get(&study_id) == Some(&known) {
             continue;
         }
@@ -86,8 +88,9 @@ async fn pass(scheduler: &Scheduler, broken: &mut HashMap<i64, i32>) -> Result<(
 async fn refresh(scheduler: &Scheduler, study_id: i64) -> Result<(), Error> {
     let pool = scheduler.pool();
     // The posterior first: what it was fitted to is then in the snapshot.
-    let stored = posterior::load(pool, study_id).await?;
-    let Some(snapshot) = posterior::snapshot(pool, study_id).await? else { return Ok(()) };
+    let stored = in_time(posterior::load(pool, study_id)).await?;
+    let snapshot = in_time(posterior::snapshot(pool, study_id));
+    let Some(snapshot) = snapshot.await? else { return Ok(()) };
     let stop = scheduler.stop().clone();
     let begun = Instant::now();
     let name = snapshot.study.spec.name.clone();
@@ -102,5 +105,5 @@ async fn refresh(scheduler: &Scheduler, study_id: i64) -> Result<(), Error> {
         true => tracing::info!(study = name, horizon, ?took, "insight computed"),
         false => tracing::debug!(study = name, horizon, ?took, "insight computed"),
     }
-    insight::store(pool, study_id, &computed).await
+    in_time(insight::store(pool, study_id, &computed)).await
 }

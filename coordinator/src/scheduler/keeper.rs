@@ -21,6 +21,7 @@ use super::{
 use crate::{
     error::{Doing as _, Error},
     storage::{
+        in_time,
         leases::Handed,
         posterior::{self, Publication, Snapshot},
     },
@@ -240,7 +241,8 @@ impl Task {
         };
         let served = plan.points.len().min(asking.len());
         let askers: Vec<Asker> = asking[..served].iter().map(|one| one.asker.clone()).collect();
-        let handed = posterior::publish(&self.pool, &publication, &askers, self.lease_ttl).await?;
+        let handed = posterior::publish(&self.pool, &publication, &askers, self.lease_ttl);
+        let handed = in_time(handed).await?;
         self.stored = fitted.map(|fitted| fitted.horizon).or(self.stored);
         for (number, point) in (study.next_number..).zip(&plan.points) {
             tracing::debug!(
@@ -278,7 +280,7 @@ impl Task {
     }
 
     async fn look(&mut self) -> Result<Option<Snapshot>, Error> {
-        posterior::snapshot_after(self.seen.take(), &self.pool, self.study_id).await
+        in_time(posterior::snapshot_after(self.seen.take(), &self.pool, self.study_id)).await
     }
 
     async fn compute(&mut self, snapshot: &Snapshot, count: usize) -> Result<Ready, Error> {
@@ -300,8 +302,11 @@ impl Task {
             && self.stored != Some(fitted.horizon)
         {
             let (study_id, version) = (self.study_id, ready.study.posterior_version);
-            let mut connection = self.pool.acquire().await.doing("reach the database")?;
-            posterior::store(&mut connection, study_id, version, fitted).await?;
+            let stored = async {
+                let mut connection = self.pool.acquire().await.doing("reach the database")?;
+                posterior::store(&mut connection, study_id, version, fitted).await
+            };
+            in_time(stored).await?;
             self.stored = Some(fitted.horizon);
         }
         // That a space is exhausted is found out again by whoever asks, who then ends the study.

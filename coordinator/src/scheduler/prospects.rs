@@ -78,7 +78,8 @@ impl Ahead {
 
 /// Works a study's prospects out if they are due, keeps them, and ends the study if they are too low.
 async fn look(pool: &PgPool, study_id: i64, fit: Fit) -> Result<(), Error> {
-    let Some(snapshot) = posterior::snapshot(pool, study_id).await? else { return Ok(()) };
+    let snapshot = storage::in_time(posterior::snapshot(pool, study_id));
+    let Some(snapshot) = snapshot.await? else { return Ok(()) };
     if !are_due(&snapshot, fit.horizon) {
         return Ok(());
     }
@@ -87,7 +88,7 @@ async fn look(pool: &PgPool, study_id: i64, fit: Fit) -> Result<(), Error> {
         .await
         .map_err(|panic| Error::Plan(panic.to_string()))?;
     let Some(found) = found else { return Ok(()) };
-    if keep(pool, study_id, &found).await? {
+    if storage::in_time(keep(pool, study_id, &found)).await? {
         let (horizon, gain) = (found.horizon, found.gain);
         tracing::info!(study = name, horizon, gain, "further trials would gain too little");
     }

@@ -1,4 +1,5 @@
-//! On a tick: puts lapsed trials back, closes studies that are done, deletes what workers stored and
+//! On a tick: puts lapsed trials back, closes studies that are done, withdraws what a cancel left,
+//! deletes what workers stored and
 //! nobody needs any more.
 //!
 //! Every replica runs one. They cannot harm each other: the statements lock what they move.
@@ -37,14 +38,28 @@ pub async fn run(scheduler: Scheduler, tick: Duration) {
 
 async fn pass(scheduler: &Scheduler) -> Result<(), Error> {
     let pool = scheduler.pool();
-    for study_id in leases::reap(pool).await? {
+    for study_id in storage::in_time(leases::reap(pool)).await? {
         tracing::info!(study_id, "a lease lapsed; its trial is free for others");
         scheduler.changed(study_id);
     }
-    for study_id in close_done(pool).await? {
+    for study_id in storage::in_time(close_done(pool)).await? {
+        scheduler.changed(study_id);
+    }
+    for study_id in storage::in_time(withdraw_rest(scheduler)).await? {
         scheduler.changed(study_id);
     }
     artifacts::sweep(pool).await
+}
+
+/// Another: a cancel withdraws the trials of its study after it has committed the study's end.
+async fn withdraw_rest(scheduler: &Scheduler) -> Result<Vec<i64>, Error> {
+    let mut tx = storage::begin(scheduler.pool(), "withdraw trials").await?;
+    let studies = studies::half_cancelled(&mut tx).await?;
+    for &study_id in &studies {
+        leases::cancel_open(&mut tx, study_id, scheduler.cancel_grace()).await?;
+    }
+    tx.commit().await.doing("withdraw trials")?;
+    Ok(studies)
 }
 
 /// A safety net: ends of trials close their study themselves.

@@ -5,7 +5,9 @@ use uuid::Uuid;
 
 use crate::error::{Doing as _, Error};
 
-/// What an earlier call with this id was answered, if there was one.
+/// What an earlier call with this id was answered, if there was one. While another is under way, as
+/// when a client has given up on it and asks again, this waits for its end, for at most the lock
+/// time-out; and so will others until this transaction ends.
 ///
 /// # Errors
 ///
@@ -15,12 +17,21 @@ pub async fn answered(
     request_id: Uuid,
     request_sha256: &[u8],
 ) -> Result<Option<Vec<u8>>, Error> {
+    // A statement of its own: the next one then sees what the holder committed.
+    sqlx::query(
+        "-- idempotency::answered, lock
+        select pg_advisory_xact_lock(hashtextextended('request:' || $1::text, 0))",
+    )
+    .bind(request_id)
+    .execute(&mut *db)
+    .await
+    .doing("wait for an equal request")?;
     let earlier: Option<(Vec<u8>, Vec<u8>)> = sqlx::query_as(
         "-- idempotency::answered
         select request_sha256, response from idempotency where request_id = $1",
     )
     .bind(request_id)
-    .fetch_optional(db)
+    .fetch_optional(&mut *db)
     .await
     .doing("look up a request id")?;
     match earlier {
@@ -30,8 +41,7 @@ pub async fn answered(
     }
 }
 
-/// Keeps an answer, in the transaction of the deed it answers. Two equal calls at once collide on
-/// the primary key: the second deed is rolled back.
+/// Keeps an answer, in the transaction of the deed it answers.
 pub async fn keep(
     db: &mut PgConnection,
     request_id: Uuid,

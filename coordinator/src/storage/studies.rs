@@ -385,6 +385,23 @@ pub async fn close_if_done(db: &mut PgConnection, study_id: i64) -> Result<bool,
     Ok(closed.rows_affected() == 1)
 }
 
+/// Keys of the cancelled studies with trials that nobody has withdrawn: a coordinator died between
+/// the two steps of a cancel, or a trial came back to the queue at that very moment.
+pub async fn half_cancelled(db: &mut PgConnection) -> Result<Vec<i64>, Error> {
+    sqlx::query_scalar(
+        "-- studies::half_cancelled
+        select s.study_id
+          from study s
+         where s.state = 'cancelled'
+           and (exists (select from trial t where t.study_id = s.study_id and t.state = 'queued')
+                or exists (select from lease l join trial t using (trial_id)
+                            where t.study_id = s.study_id and not t.cancel_requested))",
+    )
+    .fetch_all(db)
+    .await
+    .doing("look for half-cancelled studies")
+}
+
 /// Keys of all active studies.
 pub async fn active(db: &mut PgConnection) -> Result<Vec<i64>, Error> {
     sqlx::query_scalar(

@@ -1,0 +1,33 @@
+//! Carries out a schedule.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep_until},
+};
+
+use super::{
+    city::City,
+    schedule::Fault,
+    strike::{mend, strike},
+};
+
+/// Breaks things as the schedule says, several at a time, and mends them all after `length`.
+///
+/// # Errors
+///
+/// The first of those that the harness had in breaking and mending.
+pub async fn torment(city: &Arc<City>, faults: Vec<Fault>, length: Duration) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    let mut strikes = JoinSet::new();
+    for fault in faults {
+        sleep_until(begun + fault.at).await;
+        strikes.spawn(strike(Arc::clone(city), fault));
+    }
+    sleep_until(begun + length).await;
+    while let Some(struck) = strikes.join_next().await {
+        struck.expect("no strike panics")?;
+    }
+    mend(city)
+}
