@@ -1,12 +1,15 @@
-//! Two deeds that meet in the middle: the interleavings that chance would rarely find, made certain by
-//! locks that are held until both have begun.
+//! Two deeds that meet: those that chance would rarely find in the middle of each other are made certain
+//! by locks that are held until both have begun.
 
 use std::time::Duration;
 
 use coordinator::{
     Error,
     scheduler::{Scheduler, plan},
-    storage::{leases, posterior, studies},
+    storage::{
+        leases::{self, Recorded},
+        posterior, studies,
+    },
     study::StudyState,
     trial::{Asker, FailureClass, Lease, Report},
 };
@@ -30,6 +33,8 @@ pub enum Crossing {
     RenewalAndReaper,
     /// A worker whose trial was handed on sends another heartbeat: it is refused.
     OldHeartbeat,
+    /// A worker repeats its report, because the answer was lost: the result is recorded once.
+    RepeatedReport,
     /// Two plans from one version of the posterior: one is believed.
     TwoPlans,
     /// An attempt fails while its study is withdrawn, and commits first.
@@ -50,9 +55,10 @@ pub enum Crossing {
 
 impl Crossing {
     /// All of them.
-    pub const ALL: [Crossing; 10] = [
+    pub const ALL: [Crossing; 11] = [
         Crossing::RenewalAndReaper,
         Crossing::OldHeartbeat,
+        Crossing::RepeatedReport,
         Crossing::TwoPlans,
         Crossing::FailureThenCancel,
         Crossing::CancelThenFailure,
@@ -76,6 +82,7 @@ impl Crossing {
         match self {
             Crossing::RenewalAndReaper => place.renewal_and_reaper().await,
             Crossing::OldHeartbeat => place.old_heartbeat().await,
+            Crossing::RepeatedReport => place.repeated_report().await,
             Crossing::TwoPlans => place.two_plans().await,
             Crossing::FailureThenCancel => place.failure_then_cancel().await,
             Crossing::CancelThenFailure => place.cancel_then_failure().await,
@@ -154,6 +161,17 @@ impl Place {
         match leases::renew(&mut db, &old.fence, 0.5, TTL).await {
             Err(Error::LeaseLost { .. }) => Ok(()),
             other => Err(format!("a heartbeat of an attempt that is over is answered {other:?}")),
+        }
+    }
+
+    async fn repeated_report(&self) -> Result<(), String> {
+        let lease = self.lease().await;
+        let report = Report { value: 0.5, measurements: Default::default(), is_pruned: false };
+        let recorded = leases::complete(&self.coordinators, &lease.fence, &report).await;
+        assert!(matches!(recorded, Ok(Recorded::Now { .. })), "{recorded:?}");
+        match leases::complete(&self.coordinators, &lease.fence, &report).await {
+            Ok(Recorded::Before) => Ok(()),
+            other => Err(format!("a report that is repeated is answered {other:?}")),
         }
     }
 
