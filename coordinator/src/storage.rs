@@ -26,10 +26,10 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-use crate::error::{Doing as _, Error};
-
-/// Connections of one replica. More would only queue inside Postgres.
-const CONNECTIONS_MAX: u32 = 16;
+use crate::{
+    error::{Doing as _, Error},
+    limits::DATABASE_CONNECTIONS_MAX,
+};
 
 /// How long a request waits for a connection before it is told that the database is away.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -43,7 +43,7 @@ pub fn pool(options: PgConnectOptions) -> PgPool {
         ("idle_in_transaction_session_timeout", "10s"),
     ]);
     PgPoolOptions::new()
-        .max_connections(CONNECTIONS_MAX)
+        .max_connections(DATABASE_CONNECTIONS_MAX)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .connect_lazy_with(options)
 }
