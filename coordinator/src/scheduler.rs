@@ -30,6 +30,7 @@ use crate::{
         studies, workers,
     },
     trial::{Asker, Directive, FailureClass, Lease, LeaseRef, Renewed, Report, TrialState},
+    worker::DrainOrder,
 };
 
 /// How often one who waits looks for itself: what another replica did, or a back-off that is over.
@@ -62,6 +63,8 @@ pub enum Answer {
         /// Nothing is left to wait for.
         idle: bool,
     },
+    /// Nothing now or later: the worker is to go.
+    Drained(DrainOrder),
 }
 
 impl Scheduler {
@@ -118,7 +121,9 @@ impl Scheduler {
     pub async fn lease(&self, asker: &Asker, wait: Duration) -> Result<Answer, Error> {
         let deadline = Instant::now() + wait;
         let mut changes = self.changes();
-        workers::register(&mut *self.connection().await?, asker).await?;
+        if let Some(order) = workers::register(&mut *self.connection().await?, asker).await? {
+            return self.send_away(asker, order).await;
+        }
         loop {
             changes.borrow_and_update();
             if let Some(lease) = self.lease_now(asker).await? {
@@ -134,6 +139,20 @@ impl Scheduler {
                 () = self.inner.stop.cancelled() => return Err(Error::Stopping),
             }
         }
+    }
+
+    /// Tells a worker to go. What its slot still holds, because an answer was lost, is free at once.
+    async fn send_away(&self, asker: &Asker, order: DrainOrder) -> Result<Answer, Error> {
+        let ttl = self.inner.lease_ttl;
+        let held = leases::held_by(&mut *self.connection().await?, asker, ttl).await?;
+        if let Some(lease) = held {
+            match self.release(&lease.fence, "drain").await {
+                // It was reaped at this very moment.
+                Ok(()) | Err(Error::LeaseLost { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Answer::Drained(order))
     }
 
     /// One pass over the studies that the asker serves.

@@ -1,5 +1,9 @@
 //! Studies: created, read, steered, closed.
 
+mod steer;
+
+pub use steer::{extend, prioritize};
+
 use sqlx::{PgConnection, types::Json};
 use time::OffsetDateTime;
 use tuner::{Domain, Parameter, Scale, Space};
@@ -7,12 +11,12 @@ use tuner::{Domain, Parameter, Scale, Space};
 use crate::{
     error::{Doing as _, Error},
     goals::{Constraint, FurtherObjective, Goals},
-    study::{Direction, EarlyStopping, EndReason, Objective, Study, StudySpec, StudyState},
+    limits::STUDIES_LISTED_MAX,
+    study::{
+        Direction, EarlyStopping, EndReason, Objective, Study, StudySpec, StudyState, is_study_name,
+    },
     trial::Asker,
 };
-
-/// Most studies a list shows.
-const LISTED_MAX: i64 = 1_000;
 
 /// A row of `study`.
 #[derive(sqlx::FromRow)]
@@ -37,6 +41,7 @@ pub(super) struct Row {
     reference: Option<f64>,
     early_stopping: Option<Json<EarlyStopping>>,
     gain_min: Option<f64>,
+    priority: i16,
     next_number: i32,
     next_obs: i32,
     posterior_version: i64,
@@ -79,6 +84,7 @@ impl From<Row> for Study {
                 },
                 early_stopping: row.early_stopping.map(|json| json.0),
                 gain_min: row.gain_min,
+                priority: row.priority,
             },
             state: row.state,
             next_number: row.next_number,
@@ -97,15 +103,16 @@ impl From<Row> for Study {
 ///
 /// # Errors
 ///
-/// [`Error::StudyExists`] if the name is taken.
+/// [`Error::StudyExists`] if the name is taken; [`Error::TooManyStudies`].
 pub async fn insert(db: &mut PgConnection, spec: &StudySpec) -> Result<i64, Error> {
+    steer::leave_room(db).await?;
     let study_id: Option<i64> = sqlx::query_scalar(
         "-- studies::insert
         insert into study (name, space, objective, direction, algorithm, start_points, seed,
                            max_trials, max_parallel, max_failures, max_trial_seconds,
                            checkpoint_epochs, start_design, also, constraints, reference,
-                           early_stopping, gain_min)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+                           early_stopping, gain_min, priority)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
             on conflict (name) do nothing
         returning study_id",
     )
@@ -127,6 +134,7 @@ pub async fn insert(db: &mut PgConnection, spec: &StudySpec) -> Result<i64, Erro
     .bind(spec.goals.reference)
     .bind(spec.early_stopping.as_ref().map(Json))
     .bind(spec.gain_min)
+    .bind(spec.priority)
     .fetch_optional(&mut *db)
     .await
     .doing("create a study")?;
@@ -183,6 +191,10 @@ async fn insert_param(
 ///
 /// [`Error::StudyNotFound`].
 pub async fn by_name(db: &mut PgConnection, name: &str) -> Result<Study, Error> {
+    // What cannot name a study is not looked for: Postgres refuses some of it.
+    if !is_study_name(name) {
+        return Err(Error::StudyNotFound { name: name.to_owned() });
+    }
     let row: Option<Row> =
         sqlx::query_as("-- studies::by_name\n select * from study where name = $1")
             .bind(name)
@@ -209,7 +221,7 @@ pub async fn list(db: &mut PgConnection) -> Result<Vec<Study>, Error> {
         "-- studies::list
         select * from study order by study_id desc limit $1",
     )
-    .bind(LISTED_MAX)
+    .bind(STUDIES_LISTED_MAX)
     .fetch_all(db)
     .await
     .doing("list studies")?;
@@ -227,8 +239,9 @@ pub struct Open {
     pub can_plan: bool,
 }
 
-/// The active studies that an asker serves, those with the fewest running trials first, so that no
-/// study starves beside another.
+/// The active studies that an asker serves: those of the highest priority first, and of equals those
+/// with the fewest running trials, so that no study starves beside its like. One of a low priority gets
+/// what those above it leave.
 pub async fn open_for(db: &mut PgConnection, asker: &Asker) -> Result<Vec<Open>, Error> {
     sqlx::query_as(
         "-- studies::open_for
@@ -246,7 +259,7 @@ pub async fn open_for(db: &mut PgConnection, asker: &Asker) -> Result<Vec<Open>,
          where s.state = 'active'
            and exists (select from jsonb_object_keys(s.objective) as kind where kind = any ($1))
            and (cardinality($2::text[]) = 0 or s.name = any ($2))
-         order by o.running, s.study_id",
+         order by s.priority desc, o.running, s.study_id",
     )
     .bind(&asker.objectives)
     .bind(&asker.studies)
@@ -293,33 +306,6 @@ pub async fn set_state(
     .execute(db)
     .await
     .doing("change a study's state")?;
-    Ok(moved.rows_affected() == 1)
-}
-
-/// Gives a study another budget, and opens one that was completed; `false` if its state, what is planned
-/// already or an exhausted space forbids that.
-///
-/// One that ended for want of gain goes on: what was found out about its prospects until now no longer
-/// counts.
-pub async fn extend(db: &mut PgConnection, study_id: i64, max_trials: i32) -> Result<bool, Error> {
-    let moved = sqlx::query(
-        "-- studies::extend
-        update study
-           set max_trials = $2,
-               state = case when state = 'completed' then 'active' else state end,
-               finished_at = null,
-               ended_because = null,
-               gain_counts_from = case when converged then next_obs else gain_counts_from end,
-               converged = false
-         where study_id = $1
-           and (state in ('active', 'paused') and $2 >= next_number
-                or state = 'completed' and $2 > next_number and not exhausted)",
-    )
-    .bind(study_id)
-    .bind(max_trials)
-    .execute(db)
-    .await
-    .doing("give a study another budget")?;
     Ok(moved.rows_affected() == 1)
 }
 

@@ -1,16 +1,16 @@
-//! Attempts that end without a value: failed, released, cancelled.
+//! Attempts that end without a value: failed or released.
 
 use sqlx::{PgConnection, PgPool};
 
 use super::lost;
 use crate::{
     error::{Doing as _, Error},
-    storage::{self, studies},
+    storage::{self, studies, workers},
     trial::{FailureClass, LeaseRef, TrialState},
 };
 
 /// First wait after a failure; it doubles with each further one, up to [`BACK_OFF_MAX_S`].
-const BACK_OFF_S: f64 = 5.0;
+pub(super) const BACK_OFF_S: f64 = 5.0;
 
 /// Longest wait after a failure.
 pub(super) const BACK_OFF_MAX_S: f64 = 300.0;
@@ -86,6 +86,10 @@ pub async fn fail(
         Some(done) => done,
         None => return answered_before(&mut tx, fence, "failed").await,
     };
+    if workers::count_against(&mut tx, fence, class).await? {
+        let class = class.as_str();
+        tracing::warn!(class, "a worker's machine fails too often; it is told to go");
+    }
     studies::close_if_done(&mut tx, study_id).await?;
     tx.commit().await.doing("record a failure")?;
     Ok((study_id, state))
@@ -175,46 +179,4 @@ async fn answered_before(
     .await
     .doing("look for an earlier report")?;
     before.ok_or_else(|| lost(fence))
-}
-
-/// Withdraws every open trial of a study. Waiting ones end at once. Running ones are told by their
-/// next heartbeat; whoever does not listen is cut off by the reaper after `grace`.
-pub async fn cancel_open(
-    db: &mut PgConnection,
-    study_id: i64,
-    grace: std::time::Duration,
-) -> Result<(), Error> {
-    sqlx::query(
-        "-- leases::cancel_open, waiting
-        with done as (
-            update trial
-               set state = 'cancelled', cancel_requested = true, finished_at = clock_timestamp()
-             where study_id = $1 and state = 'queued'
-            returning trial_id, study_id, attempt)
-        insert into event (study_id, trial_id, attempt, kind, from_state, to_state)
-        select study_id, trial_id, attempt, 'cancel', 'queued', 'cancelled' from done",
-    )
-    .bind(study_id)
-    .execute(&mut *db)
-    .await
-    .doing("withdraw waiting trials")?;
-    sqlx::query(
-        "-- leases::cancel_open, running
-        with asked as (
-            update trial set cancel_requested = true
-             where study_id = $1 and state = 'running'
-            returning trial_id)
-        update lease l
-           set cancel = true,
-               deadline_at = least(deadline_at, clock_timestamp() + make_interval(secs => $2)),
-               expires_at = least(expires_at, clock_timestamp() + make_interval(secs => $2))
-          from asked
-         where l.trial_id = asked.trial_id",
-    )
-    .bind(study_id)
-    .bind(grace.as_secs_f64())
-    .execute(db)
-    .await
-    .doing("ask running trials to stop")?;
-    Ok(())
 }
