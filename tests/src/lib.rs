@@ -6,6 +6,7 @@
 
 pub mod hand;
 pub mod process;
+pub mod raw;
 pub mod space;
 pub mod town;
 

@@ -48,6 +48,11 @@ impl Process {
         Self { child, name: name.to_owned() }
     }
 
+    /// Its number.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// SIGKILL, and wait until it is gone.
     pub fn kill(mut self) {
         self.child.kill().expect("kills");

@@ -4,8 +4,12 @@
 mod artifacts;
 #[path = "system/bad_input.rs"]
 mod bad_input;
+#[path = "system/drained.rs"]
+mod drained;
 #[path = "system/extremes.rs"]
 mod extremes;
+#[path = "system/hostile.rs"]
+mod hostile;
 #[path = "system/house.rs"]
 mod house;
 #[path = "system/imported.rs"]
@@ -14,14 +18,22 @@ mod imported;
 mod insight;
 #[path = "system/killed.rs"]
 mod killed;
+#[path = "system/limits.rs"]
+mod limits;
 #[path = "system/many_askers.rs"]
 mod many_askers;
 #[path = "system/objectives.rs"]
 mod objectives;
 #[path = "system/one_trial.rs"]
 mod one_trial;
+#[path = "system/overdue.rs"]
+mod overdue;
+#[path = "system/priorities.rs"]
+mod priorities;
 #[path = "system/pruned.rs"]
 mod pruned;
+#[path = "system/repeated.rs"]
+mod repeated;
 #[path = "system/replay.rs"]
 mod replay;
 #[path = "system/resumed.rs"]
@@ -30,3 +42,5 @@ mod resumed;
 mod steering;
 #[path = "system/views.rs"]
 mod views;
+#[path = "system/withdrawn.rs"]
+mod withdrawn;
