@@ -33,7 +33,7 @@ def keep(worker, lease, renewed, stop, done):
         sent = time.monotonic()
         try:
             answer = worker.Heartbeat(wire.HeartbeatRequest(ref=lease.ref), timeout=ttl / 4)
-            withdrawn, renewed = answer.directive == wire.DIRECTIVE_CANCEL, sent
+            withdrawn, renewed = answer.directive in (wire.DIRECTIVE_CANCEL, wire.DIRECTIVE_DRAIN), sent
         except grpc.RpcError as error:
             withdrawn = error.code().name == "ABORTED" or time.monotonic() > renewed + ttl / 2
         if withdrawn:
@@ -45,6 +45,8 @@ with grpc.insecure_channel(sys.argv[1] if len(sys.argv) > 1 else "127.0.0.1:5005
     while not answer.idle:
         asked_at, stop, done = time.monotonic(), threading.Event(), threading.Event()
         answer = until_answered(worker.Lease, request)
+        if answer.HasField("drain"):  # sent away: with an error if it is this machine's fault
+            sys.exit(answer.drain.reason if answer.drain.is_unfit else 0)
         if not answer.HasField("lease"):
             time.sleep(max(0.1, answer.retry_after.ToTimedelta().total_seconds()))
             continue

@@ -5,18 +5,20 @@ use std::time::Duration;
 use proto::v1::import_trials_request::From;
 use proto::v1::study_service_client::StudyServiceClient;
 use proto::v1::{
-    Calibration, CancelStudyRequest, CreateStudyRequest, EnqueueTrialsRequest, ExtendStudyRequest,
-    GetCalibrationRequest, GetDependenceRequest, GetDependenceResponse, GetImportanceRequest,
-    GetParetoFrontRequest, GetParetoFrontResponse, GetStudyRequest, GetTrialRequest,
-    ImportTrialsRequest, ImportTrialsResponse, Importance, ListStudiesRequest, ListTrialsRequest,
-    PauseStudyRequest, Point, ResumeStudyRequest, Study, StudySpec, Trial, WatchStudyRequest,
-    WatchStudyResponse,
+    Calibration, CancelStudyRequest, CancelTrialRequest, CreateStudyRequest, DrainWorkersRequest,
+    EnqueueTrialsRequest, ExtendStudyRequest, GetCalibrationRequest, GetDependenceRequest,
+    GetDependenceResponse, GetImportanceRequest, GetParetoFrontRequest, GetParetoFrontResponse,
+    GetStudyRequest, GetTrialRequest, ImportTrialsRequest, ImportTrialsResponse, Importance,
+    ListStudiesRequest, ListTrialsRequest, ListWorkersRequest, PauseStudyRequest, Point,
+    PrioritizeStudyRequest, ResumeStudyRequest, Study, StudySpec, Trial, UndrainWorkersRequest,
+    WatchStudyRequest, WatchStudyResponse, Worker,
 };
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status, Streaming};
 use uuid::Uuid;
 
 use crate::exit::Failure;
+use crate::limits::TRIALS_A_PAGE_MAX;
 
 /// Long enough for any network that a person would wait for.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
@@ -28,8 +30,6 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 const COMPUTED_WITHIN: Duration = Duration::from_secs(300);
 /// The first message of a watch holds all trials of a study: at most 100,000, some 2 KiB each.
 const MESSAGE_BYTES_MAX: usize = 256 << 20;
-/// The protocol's limit for one page of trials.
-const PAGE: u32 = 1_000;
 
 /// A coordinator that answered.
 #[derive(Clone, Debug)]
@@ -66,7 +66,7 @@ impl Coordinator {
 
     /// Creates a study.
     pub async fn create(&mut self, spec: StudySpec) -> Result<Study, Failure> {
-        let request_id = Uuid::new_v4().to_string();
+        let request_id = once();
         let asked = request(CreateStudyRequest { spec: Some(spec), request_id });
         let answer = self.client.create_study(asked).await.map_err(|s| self.failure(s))?;
         given(answer.into_inner().study, "study")
@@ -88,29 +88,38 @@ impl Coordinator {
 
     /// Stops handing out a study's trials.
     pub async fn pause(&mut self, name: &str) -> Result<Study, Failure> {
-        let asked = request(PauseStudyRequest { name: name.to_owned() });
+        let asked = request(PauseStudyRequest { name: name.to_owned(), request_id: once() });
         let answer = self.client.pause_study(asked).await.map_err(|s| self.failure(s))?;
         given(answer.into_inner().study, "study")
     }
 
     /// Hands them out again.
     pub async fn resume(&mut self, name: &str) -> Result<Study, Failure> {
-        let asked = request(ResumeStudyRequest { name: name.to_owned() });
+        let asked = request(ResumeStudyRequest { name: name.to_owned(), request_id: once() });
         let answer = self.client.resume_study(asked).await.map_err(|s| self.failure(s))?;
         given(answer.into_inner().study, "study")
     }
 
     /// Ends a study for good.
     pub async fn cancel(&mut self, name: &str) -> Result<Study, Failure> {
-        let asked = request(CancelStudyRequest { name: name.to_owned() });
+        let asked = request(CancelStudyRequest { name: name.to_owned(), request_id: once() });
         let answer = self.client.cancel_study(asked).await.map_err(|s| self.failure(s))?;
         given(answer.into_inner().study, "study")
     }
 
     /// Gives a study another budget.
     pub async fn extend(&mut self, name: &str, max_trials: u32) -> Result<Study, Failure> {
-        let asked = request(ExtendStudyRequest { name: name.to_owned(), max_trials });
+        let name = name.to_owned();
+        let asked = request(ExtendStudyRequest { name, max_trials, request_id: once() });
         let answer = self.client.extend_study(asked).await.map_err(|s| self.failure(s))?;
+        given(answer.into_inner().study, "study")
+    }
+
+    /// Gives a study another priority.
+    pub async fn prioritize(&mut self, name: &str, priority: i32) -> Result<Study, Failure> {
+        let name = name.to_owned();
+        let asked = request(PrioritizeStudyRequest { name, priority, request_id: once() });
+        let answer = self.client.prioritize_study(asked).await.map_err(|s| self.failure(s))?;
         given(answer.into_inner().study, "study")
     }
 
@@ -122,7 +131,7 @@ impl Coordinator {
         skip_outside: bool,
     ) -> Result<ImportTrialsResponse, Failure> {
         let (study, from) = (study.to_owned(), Some(from));
-        let request_id = Uuid::new_v4().to_string();
+        let request_id = once();
         let asked = request(ImportTrialsRequest { study, from, skip_outside, request_id });
         let answer = self.client.import_trials(asked).await.map_err(|s| self.failure(s))?;
         Ok(answer.into_inner())
@@ -133,11 +142,15 @@ impl Coordinator {
         let mut trials: Vec<Trial> = Vec::new();
         loop {
             let from_number = trials.last().map_or(0, |trial| trial.number + 1);
-            let asked = ListTrialsRequest { study: study.to_owned(), from_number, limit: PAGE };
+            let asked = ListTrialsRequest {
+                study: study.to_owned(),
+                from_number,
+                limit: TRIALS_A_PAGE_MAX,
+            };
             let asked = request(asked);
             let answer = self.client.list_trials(asked).await.map_err(|s| self.failure(s))?;
             let page = answer.into_inner().trials;
-            let is_last = page.len() < PAGE as usize;
+            let is_last = page.len() < TRIALS_A_PAGE_MAX as usize;
             trials.extend(page);
             if is_last {
                 return Ok(trials);
@@ -161,12 +174,43 @@ impl Coordinator {
 
     /// Adds a point that a person chose.
     pub async fn enqueue(&mut self, study: &str, point: Point) -> Result<Trial, Failure> {
-        let request_id = Uuid::new_v4().to_string();
+        let request_id = once();
         let points = vec![point];
         let asked = EnqueueTrialsRequest { study: study.to_owned(), points, request_id };
         let asked = request(asked);
         let answer = self.client.enqueue_trials(asked).await.map_err(|s| self.failure(s))?;
         given(answer.into_inner().trials.pop(), "trial")
+    }
+
+    /// Withdraws a trial.
+    pub async fn cancel_trial(&mut self, study: &str, number: u32) -> Result<Trial, Failure> {
+        let study = study.to_owned();
+        let asked = request(CancelTrialRequest { study, number, request_id: once() });
+        let answer = self.client.cancel_trial(asked).await.map_err(|s| self.failure(s))?;
+        given(answer.into_inner().trial, "trial")
+    }
+
+    /// Workers, the newest first.
+    pub async fn workers(&mut self, with_gone: bool) -> Result<Vec<Worker>, Failure> {
+        let asked = request(ListWorkersRequest { with_gone });
+        let answer = self.client.list_workers(asked).await.map_err(|s| self.failure(s))?;
+        Ok(answer.into_inner().workers)
+    }
+
+    /// Sends workers away.
+    pub async fn drain(&mut self, worker: &str, reason: &str) -> Result<Vec<Worker>, Failure> {
+        let (worker, reason) = (worker.to_owned(), reason.to_owned());
+        let asked = request(DrainWorkersRequest { worker, reason, request_id: once() });
+        let answer = self.client.drain_workers(asked).await.map_err(|s| self.failure(s))?;
+        Ok(answer.into_inner().workers)
+    }
+
+    /// Lets workers stay after all.
+    pub async fn undrain(&mut self, worker: &str) -> Result<Vec<Worker>, Failure> {
+        let worker = worker.to_owned();
+        let asked = request(UndrainWorkersRequest { worker, request_id: once() });
+        let answer = self.client.undrain_workers(asked).await.map_err(|s| self.failure(s))?;
+        Ok(answer.into_inner().workers)
     }
 
     /// How much each hyperparameter matters.
@@ -239,6 +283,11 @@ fn request<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
     request.set_timeout(ANSWER_WITHIN);
     request
+}
+
+/// What makes a call harmless that is sent twice because an answer was lost.
+fn once() -> String {
+    Uuid::new_v4().to_string()
 }
 
 /// A call for which the coordinator computes.

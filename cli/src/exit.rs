@@ -4,7 +4,7 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::study_file;
+use crate::{plain, study_file};
 
 /// The exit codes, as `--help` prints them.
 pub const CODES: &str = "\
@@ -141,7 +141,7 @@ impl Failure {
             }
             cause = error.source();
         }
-        line.replace('\n', " ")
+        plain::line(&line)
     }
 }
 

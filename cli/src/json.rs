@@ -7,11 +7,11 @@ use proto::v1::parameter::Domain;
 use proto::v1::value::Kind;
 use proto::v1::{
     Calibration, GetDependenceResponse, GetParetoFrontResponse, Importance, Parameter, Point,
-    Share, Study, StudySpec, Trial, Value,
+    Share, Study, StudySpec, Trial, Value, Worker,
 };
 use serde_json::{Map, Value as Json, json};
 
-use crate::{pareto, words};
+use crate::{pareto, words, worker};
 
 /// A study.
 pub fn study(study: &Study) -> Json {
@@ -62,6 +62,7 @@ pub fn spec(spec: &StudySpec) -> Json {
         "start_points": spec.start_points,
         "start_design": words::start_design(spec.start_design()),
         "checkpoint_epochs": spec.checkpoint_epochs,
+        "priority": spec.priority,
         "also": spec.also.iter().map(|further| without_nulls(json!({
             "measurement": further.measurement,
             "direction": words::direction(further.direction()),
@@ -98,6 +99,21 @@ pub fn spec(spec: &StudySpec) -> Json {
             None => Json::Null,
         },
         "parameters": parameters.collect::<Vec<_>>(),
+    }))
+}
+
+/// A worker.
+pub fn worker(worker: &Worker) -> Json {
+    without_nulls(json!({
+        "worker_id": worker.worker_id,
+        "label": worker.label,
+        "device": worker.device,
+        "state": worker::state(worker),
+        "running": worker.running,
+        "drained_because": Some(&worker.drained_because).filter(|why| !why.is_empty()),
+        "is_unfit": worker.is_unfit,
+        "registered_at": worker.registered_at.as_ref().map(ToString::to_string),
+        "seen_at": worker.seen_at.as_ref().map(ToString::to_string),
     }))
 }
 

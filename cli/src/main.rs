@@ -13,8 +13,10 @@ mod exit;
 mod import;
 mod insight;
 mod json;
+mod limits;
 mod options;
 mod pareto;
+mod plain;
 mod plot;
 mod print;
 mod signals;
@@ -28,6 +30,7 @@ mod up;
 mod value;
 mod watch;
 mod words;
+mod worker;
 
 use std::process::ExitCode;
 
@@ -58,6 +61,9 @@ enum Command {
     /// Look at trials, or add some of your own.
     #[command(subcommand)]
     Trial(trial::Command),
+    /// Look at workers, or send them away.
+    #[command(subcommand)]
+    Worker(worker::Command),
     /// Train one network here, without a coordinator.
     Train(train::Arguments),
     /// Query the database of the studies with psql.
@@ -76,6 +82,7 @@ async fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(&options, arguments).await,
         Command::Study(command) => study::run(&options, command).await,
         Command::Trial(command) => trial::run(&options, command).await,
+        Command::Worker(command) => worker::run(&options, command).await,
         Command::Train(arguments) => train::run(&options, arguments).await,
         Command::Sql(arguments) => sql::run(&options, arguments).await,
         Command::Doctor(arguments) => doctor::run(&options, arguments).await,

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use crate::plain::plain;
+
 /// Where a coordinator listens unless told otherwise.
 pub const DEFAULT_URL: &str = "http://127.0.0.1:50051";
 
@@ -56,7 +58,7 @@ impl Options {
     /// A hint for people; nothing when quiet or when a program is listening.
     pub fn hint(&self, text: impl AsRef<str>) {
         if !self.quiet && !self.json {
-            eprintln!("{}", text.as_ref());
+            eprintln!("{}", plain(text.as_ref()));
         }
     }
 

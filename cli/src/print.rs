@@ -4,12 +4,16 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use serde_json::Value as Json;
 
-use crate::table::WIDTH;
+use crate::{plain, table::WIDTH};
 
-/// Prints lines, and a line's end after them.
+/// Prints lines, and a line's end after them; what is no text in them is shown as such.
 ///
 /// A reader that has seen enough (`strop study list | head -1`) ends this process quietly.
 pub fn lines(text: &str) {
+    write(&plain::plain(text));
+}
+
+fn write(text: &str) {
     let mut out = io::stdout().lock();
     if let Err(error) = writeln!(out, "{text}").and_then(|()| out.flush()) {
         let code = match error.kind() {
@@ -26,8 +30,8 @@ pub fn lines(text: &str) {
 /// Prints a JSON document: indented for a terminal, on one line for a program.
 pub fn json(document: &Json) {
     match is_terminal() {
-        true => lines(&format!("{document:#}")),
-        false => lines(&document.to_string()),
+        true => write(&plain::json(&format!("{document:#}"))),
+        false => write(&plain::json(&document.to_string())),
     }
 }
 

@@ -9,6 +9,7 @@ use crate::client::Coordinator;
 use crate::exit::Failure;
 use crate::import::{self, Import};
 use crate::insight::{self, Asked, AskedAlong};
+use crate::limits::{PRIORITIES, TRIALS};
 use crate::options::Options;
 use crate::study_file::{self, Overrides};
 use crate::table::{self, Side};
@@ -43,6 +44,8 @@ pub enum Command {
     Resume(Name),
     /// Give a study a larger budget; one that has completed goes on.
     Extend(Extend),
+    /// Give a study another priority: workers serve higher ones first.
+    Priority(Priority),
     /// Have a study learn from results of another one or of a file; they take nothing from its budget.
     Import(Import),
     /// End a study for good: waiting trials are withdrawn, running ones stopped.
@@ -72,7 +75,7 @@ pub struct File {
     name: Option<String>,
 
     /// Try at most so many points.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(TRIALS))]
     max_trials: Option<u32>,
 
     /// Seed of every random choice.
@@ -96,8 +99,20 @@ pub struct Extend {
     name: String,
 
     /// Try at most so many points in all, those tried already included.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(TRIALS))]
     max_trials: u32,
+}
+
+/// `strop study priority`.
+#[derive(Args, Debug)]
+pub struct Priority {
+    /// The study's name.
+    #[arg(value_name = "STUDY")]
+    name: String,
+
+    /// From -100 to 100; studies have 0 unless told otherwise.
+    #[arg(value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(PRIORITIES))]
+    priority: i32,
 }
 
 /// A study by name.
@@ -175,6 +190,14 @@ pub async fn run(options: &Options, command: Command) -> Result<(), Failure> {
                     let state = words::study_state(&study);
                     print::lines(&format!("`{name}` is {state}, with {max_trials} trials in all"));
                 }
+            }
+            Ok(())
+        }
+        (Command::Priority(Priority { name, priority }), _) => {
+            let study = coordinator.prioritize(&name, priority).await?;
+            match options.json {
+                true => print::json(&json::study(&study)),
+                false => print::lines(&format!("`{name}` has priority {priority}")),
             }
             Ok(())
         }
@@ -316,6 +339,9 @@ fn summary(study: &Study) -> String {
     if !spec.constraints.is_empty() {
         let bounds: Vec<String> = spec.constraints.iter().map(words::constraint).collect();
         pairs.insert(3, ("constraints", bounds.join(", ")));
+    }
+    if spec.priority != 0 {
+        pairs.push(("priority", spec.priority.to_string()));
     }
     if spec.checkpoint_epochs > 0 {
         let every = words::count(spec.checkpoint_epochs, "epoch");

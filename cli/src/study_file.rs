@@ -21,6 +21,11 @@ use proto::v1::{
 use toml::Spanned;
 
 pub use error::{Error, Source};
+
+use crate::limits::{
+    CHECKPOINT_EPOCHS_MAX, FAILURES_MAX, PARALLEL_MAX, PARAMETERS_MAX, PRIORITY_MAX,
+    STUDY_NAME_BYTES_MAX, TRIAL_SECONDS_MAX, TRIALS_MAX,
+};
 pub use parameter::kind_of;
 use table::{FileTable, ObjectiveTable};
 
@@ -28,12 +33,6 @@ use table::{FileTable, ObjectiveTable};
 pub const DATASETS: [&str; 5] = ["digits", "mnist", "fashion-mnist", "cifar-10", "cifar-100"];
 /// What a Whetstone trial may report as its value.
 const METRICS: [&str; 2] = ["binary_accuracy", "soft_accuracy"];
-/// The protocol's limits; see `strop/v1/study.proto` and `space.proto`.
-const TRIALS_MAX: u32 = 100_000;
-const FAILURES_MAX: u32 = 100;
-const CHECKPOINT_EPOCHS_MAX: u32 = 10_000;
-const PARAMETERS_MAX: usize = 64;
-const NAME_BYTES_MAX: usize = 63;
 
 /// What the command line says instead of the file.
 #[derive(Clone, Debug, Default)]
@@ -157,6 +156,17 @@ pub fn parse(text: &str, label: &str, overrides: &Overrides) -> Result<StudySpec
         None => 0.0,
         Some(gain) => early_stopping::gain(source, gain, algorithm, has_goals)?,
     };
+    let priority = match &file.priority {
+        None => 0,
+        Some(priority) if priority.get_ref().unsigned_abs() <= PRIORITY_MAX => *priority.get_ref(),
+        Some(priority) => {
+            let text = format!(
+                "`priority` = {} must be from -{PRIORITY_MAX} to {PRIORITY_MAX}",
+                priority.get_ref()
+            );
+            return Err(source.at(priority.span(), text));
+        }
+    };
     Ok(StudySpec {
         name,
         space: Some(Space { parameters }),
@@ -164,9 +174,13 @@ pub fn parse(text: &str, label: &str, overrides: &Overrides) -> Result<StudySpec
         direction: direction.into(),
         algorithm: algorithm.into(),
         max_trials,
-        max_parallel: optional("max_parallel", &file.max_parallel, TRIALS_MAX)?,
+        max_parallel: optional("max_parallel", &file.max_parallel, PARALLEL_MAX)?,
         max_failures: optional("max_failures", &file.max_failures, FAILURES_MAX)?,
-        max_trial_seconds: optional("max_trial_seconds", &file.max_trial_seconds, u32::MAX)?,
+        max_trial_seconds: optional(
+            "max_trial_seconds",
+            &file.max_trial_seconds,
+            TRIAL_SECONDS_MAX,
+        )?,
         seed: overrides.seed.or(file.seed).unwrap_or(0),
         start_points: optional("start_points", &file.start_points, TRIALS_MAX)?,
         checkpoint_epochs: optional(
@@ -180,6 +194,7 @@ pub fn parse(text: &str, label: &str, overrides: &Overrides) -> Result<StudySpec
         reference: goals.reference,
         early_stopping,
         stop_when_gain_below,
+        priority,
     })
 }
 
@@ -274,11 +289,11 @@ fn objective(
 pub fn check_name(name: &str) -> Result<(), String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     let starts = name.starts_with(|c: char| c.is_ascii_alphanumeric());
-    match starts && name.chars().all(allowed) && name.len() <= NAME_BYTES_MAX {
+    match starts && name.chars().all(allowed) && name.len() <= STUDY_NAME_BYTES_MAX {
         true => Ok(()),
         false => Err(format!(
             "`name` = \"{name}\" must start with a letter or digit, then letters, digits, `.`, \
-             `_` or `-`, at most {NAME_BYTES_MAX} in all"
+             `_` or `-`, at most {STUDY_NAME_BYTES_MAX} in all"
         )),
     }
 }

@@ -6,6 +6,7 @@ use comfy_table::{
 
 use proto::v1::{Parameter, Study, Trial};
 
+use crate::plain::line;
 use crate::{value, words};
 
 /// Width of tables where there is no terminal to ask.
@@ -37,7 +38,7 @@ pub fn table(header: &[(String, Side)], rows: Vec<Vec<String>>, width: u16) -> S
     };
     table.set_header(header.iter().map(|(text, side)| align(text, *side)));
     for row in rows {
-        table.add_row(row.iter().zip(header).map(|(text, (_, side))| align(text, *side)));
+        table.add_row(row.iter().zip(header).map(|(text, (_, side))| align(&line(text), *side)));
     }
     for column in table.column_iter_mut() {
         // The style puts another space between two columns.
@@ -64,7 +65,7 @@ pub fn table(header: &[(String, Side)], rows: Vec<Vec<String>>, width: u16) -> S
 pub fn pairs(pairs: &[(&str, String)]) -> String {
     let width = pairs.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     let lines: Vec<String> =
-        pairs.iter().map(|(name, what)| format!("{name:width$}  {what}")).collect();
+        pairs.iter().map(|(name, what)| format!("{:width$}  {}", line(name), line(what))).collect();
     lines.join("\n")
 }
 

@@ -28,6 +28,13 @@ pub enum Command {
     },
     /// Have a point of your choice tried next; it counts against the budget.
     Enqueue(Enqueue),
+    /// Withdraw a trial: a queued one at once, a running one when its worker hears of it.
+    Cancel {
+        /// The study's name.
+        study: String,
+        /// The trial's number in it.
+        number: u32,
+    },
 }
 
 /// `strop trial enqueue`.
@@ -68,6 +75,19 @@ pub async fn run(options: &Options, command: Command) -> Result<(), Failure> {
             match options.json {
                 true => print::json(&json::trial(&trial)),
                 false => print::lines(&format!("queued as trial {} of `{study}`", trial.number)),
+            }
+        }
+        Command::Cancel { study, number } => {
+            let trial = coordinator.cancel_trial(&study, number).await?;
+            match options.json {
+                true => print::json(&json::trial(&trial)),
+                false if words::is_final(&trial) => {
+                    print::lines(&format!("cancelled trial {number} of `{study}`"));
+                }
+                false => print::lines(&format!(
+                    "trial {number} of `{study}` is running; its worker is told to stop, and a value that \
+                     it reports before counts"
+                )),
             }
         }
     }

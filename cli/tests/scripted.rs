@@ -346,3 +346,44 @@ async fn a_study_is_extended_and_shows_why_it_ended_and_what_more_would_gain() {
     assert!(shown.contains("imported   7 results"), "{shown}");
     assert!(shown.contains("another 20 trainings would gain less than"), "{shown}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_are_listed_and_sent_away() {
+    let worker = |label: &str, state: WorkerState| Worker {
+        worker_id: "0d2c4b7e-0000-4000-8000-000000000001".to_owned(),
+        label: label.to_owned(),
+        device: "cpu".to_owned(),
+        state: state.into(),
+        running: 3,
+        ..Worker::default()
+    };
+    let mut script = known();
+    script.workers = vec![
+        worker("node-1", WorkerState::Active),
+        // A host may call itself what it likes.
+        worker("\u{1b}[2J\u{202e}evil\nstudy  state", WorkerState::Gone),
+    ];
+    let list = out(&strop(&script, &["worker", "list"]).await);
+    assert_eq!(list.lines().count(), 3, "{list}");
+    assert!(list.contains("0d2c4b7e  node-1  cpu     active        3"), "{list}");
+    let all = out(&strop(&script, &["worker", "list", "--all"]).await);
+    assert!(all.contains(r"\u{1b}[2J\u{202e}evil study  state"), "{all}");
+    let json = out(&strop(&script, &["--json", "worker", "list", "--all"]).await);
+    assert!(json.contains(r"\u202eevil\nstudy"), "{json}");
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json[1]["label"], "\u{1b}[2J\u{202e}evil\nstudy  state");
+    let drained = strop(&script, &["worker", "drain", "node-1", "--reason", "dust"]).await;
+    assert!(out(&drained).contains("draining") && out(&drained).contains("dust"), "{drained:?}");
+    let nobody = strop(&script, &["worker", "drain", "node-2"]).await;
+    assert_eq!(nobody.status.code(), Some(5), "{}", error(&nobody));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trial_is_withdrawn_and_a_study_put_first() {
+    let withdrawn = strop(&known(), &["trial", "cancel", "s", "1"]).await;
+    assert!(out(&withdrawn).contains("its worker is told to stop"), "{withdrawn:?}");
+    assert_eq!(strop(&known(), &["trial", "cancel", "s", "8"]).await.status.code(), Some(5));
+    let first = strop(&known(), &["study", "priority", "s", "-7"]).await;
+    assert_eq!(out(&first), "`s` has priority -7\n");
+    assert_eq!(strop(&known(), &["study", "priority", "s", "101"]).await.status.code(), Some(2));
+}

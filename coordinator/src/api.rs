@@ -1,13 +1,18 @@
 //! The wire: services, limits, health and reflection. Nothing outside this folder and `error.rs`
 //! names a gRPC status.
 
+mod admission;
 mod artifacts;
 mod convert;
+mod enqueue;
 mod import;
 mod insight;
 mod leases;
+mod once;
+mod steering;
 mod studies;
 mod watch;
+mod workers;
 
 use std::future::Future;
 
@@ -17,13 +22,14 @@ use proto::v1::{
 };
 use tonic::{Status, service::Routes};
 
-use crate::{Error, scheduler::Scheduler, storage};
+pub use admission::{Admission, Caller};
 
-/// Longest message taken. A study of 64 parameters with 1,024 choices each is a tenth of it.
-const MESSAGE_BYTES_MAX: usize = 1 << 20;
-
-/// Longest message sent: a page of 1,000 trials with 64 parameters each.
-const REPLY_BYTES_MAX: usize = 16 << 20;
+use crate::{
+    Error,
+    limits::{MESSAGE_BYTES_MAX, REPLY_BYTES_MAX},
+    scheduler::Scheduler,
+    storage,
+};
 
 /// All services, the standard health service (`health`) and server reflection. Artifacts of more than
 /// `artifact_bytes_max` bytes are refused.
@@ -46,8 +52,11 @@ pub fn routes(
         .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()
-        .expect("the descriptors decode because the build made them");
-    Routes::new(tonic_health::pb::health_server::HealthServer::new(health))
+        .expect("the descriptors decode because the build made them")
+        .max_decoding_message_size(MESSAGE_BYTES_MAX);
+    let health = tonic_health::pb::health_server::HealthServer::new(health)
+        .max_decoding_message_size(MESSAGE_BYTES_MAX);
+    Routes::new(health)
         .add_service(studies)
         .add_service(leases)
         .add_service(artifacts)

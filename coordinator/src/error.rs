@@ -2,6 +2,8 @@
 
 use uuid::Uuid;
 
+use crate::limits::STATUS_TEXT_BYTES_MAX;
+
 /// Why the coordinator could not do what it was asked.
 ///
 /// One variant for each thing a *caller* would do differently. What only an operator can mend
@@ -70,6 +72,29 @@ pub enum Error {
     /// Nothing that the study searches has made a difference.
     #[error("all {results} results of study `{name}` are equal; there is nothing to predict")]
     ResultsEqual { name: String, results: usize },
+
+    /// End a study first.
+    #[error(
+        "{open} studies are active or paused, which is as many as may be; wait until one has ended, or \
+         cancel one"
+    )]
+    TooManyStudies { open: i64 },
+
+    /// The trial's end state is final.
+    #[error("trial {number} of study `{study}` is {state} and cannot be cancelled")]
+    TrialEnded { study: String, number: i32, state: &'static str },
+
+    /// The worker's label or id is wrong, or it has ended.
+    #[error("there is no worker `{name}`; `strop worker list` shows those there are")]
+    WorkerNotFound { name: String },
+
+    /// Go on without.
+    #[error(
+        "attempt {attempt} at trial {trial_id} has reported the {limit} metrics that are taken; report \
+         fewer, or none"
+    )]
+    TooManyMetrics { trial_id: i64, attempt: i32, limit: i32 },
+
     /// A budget cannot be less than what is planned already.
     #[error(
         "study `{name}` has {planned} trials already: {asked} are too few for its budget; give it at \
@@ -149,12 +174,13 @@ pub(crate) fn is_passing(source: &sqlx::Error) -> bool {
 
 impl From<Error> for tonic::Status {
     fn from(error: Error) -> Self {
-        let text = error.to_string();
+        let text = plain(&error.to_string());
         match &error {
             Error::Invalid(_) | Error::Unmeasured { .. } => Self::invalid_argument(text),
             Error::LeaseLost { .. } | Error::PosteriorMoved { .. } => Self::aborted(text),
             Error::StudyNotFound { .. }
             | Error::TrialNotFound { .. }
+            | Error::WorkerNotFound { .. }
             | Error::ArtifactNotFound { .. } => Self::not_found(text),
             Error::Busy(_) => Self::resource_exhausted(text),
             Error::TooSlow(_) => Self::deadline_exceeded(text),
@@ -166,6 +192,9 @@ impl From<Error> for tonic::Status {
             | Error::TooFewResults { .. }
             | Error::ResultsEqual { .. }
             | Error::BudgetTooSmall { .. }
+            | Error::TooManyStudies { .. }
+            | Error::TrialEnded { .. }
+            | Error::TooManyMetrics { .. }
             | Error::SpaceExhausted { .. } => Self::failed_precondition(text),
             Error::Stopping => Self::unavailable(text),
             Error::Plan(_) => {
@@ -186,6 +215,28 @@ impl From<Error> for tonic::Status {
     }
 }
 
+/// A sentence as it may travel in a header and stand on a terminal: not too long, and without characters
+/// that would move the cursor, ring the bell or turn the line around.
+fn plain(text: &str) -> String {
+    let moves = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let mut plain = String::new();
+    for c in text.chars() {
+        match moves(c) {
+            true => plain.extend(c.escape_unicode()),
+            false => plain.push(c),
+        }
+        if plain.len() > STATUS_TEXT_BYTES_MAX {
+            plain.truncate(plain.floor_char_boundary(STATUS_TEXT_BYTES_MAX));
+            plain.push('…');
+            break;
+        }
+    }
+    plain
+}
+
 /// Names the deed at the place it fails: `.doing("grant a lease")?`.
 pub trait Doing<T> {
     /// Wraps the error; `doing` ends the sentence "failed to …".
@@ -195,5 +246,19 @@ pub trait Doing<T> {
 impl<T> Doing<T> for Result<T, sqlx::Error> {
     fn doing(self, doing: &'static str) -> Result<T, Error> {
         self.map_err(|source| Error::Storage { doing, source })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sentence_with_somebodys_text_in_it_is_short_and_moves_no_cursor() {
+        let name = format!("\u{1b}[2J\u{202e}\0ä{}", "x".repeat(1 << 20));
+        let status = tonic::Status::from(Error::StudyNotFound { name });
+        let text = status.message();
+        assert!(text.starts_with(r"there is no study named `\u{1b}[2J\u{202e}\u{0}äxx"), "{text}");
+        assert!(text.len() <= STATUS_TEXT_BYTES_MAX + "…".len() && text.ends_with('…'));
     }
 }

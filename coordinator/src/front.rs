@@ -2,11 +2,7 @@
 
 use tuner::pareto;
 
-use crate::study::Direction;
-
-/// Most trials of a front that are told; also the most points of three or four objectives whose
-/// volume is computed, which takes of the order of the second or third power of their number.
-pub const FRONT_MAX: usize = 1_000;
+use crate::{limits::FRONT_MAX, study::Direction};
 
 /// Share of the range of the feasible results by which the reference lies below their worst.
 const BELOW: f64 = 0.1;

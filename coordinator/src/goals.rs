@@ -5,13 +5,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(doc)]
+use crate::limits::{ALSO_MAX, CONSTRAINTS_MAX};
 use crate::study::Direction;
-
-/// Most further objectives: with the value, as many as volumes are measured in.
-pub const ALSO_MAX: usize = tuner::pareto::OBJECTIVES_MAX - 1;
-
-/// Most constraints.
-pub const CONSTRAINTS_MAX: usize = 8;
 
 /// What a constraint calls the objective's value.
 pub const VALUE: &str = "value";

@@ -19,7 +19,7 @@
 //! # Layers
 //!
 //! [`api`] speaks the wire and nothing else does; [`scheduler`] decides who gets what when;
-//! [`storage`] is all of the SQL; [`study`], [`trial`], [`insight`] and [`artifact`] are the nouns, without
+//! [`storage`] is all of the SQL; [`study`], [`trial`], [`worker`], [`insight`] and [`artifact`] are the nouns, without
 //! wire or SQL.
 
 pub mod api;
@@ -31,6 +31,7 @@ pub mod error;
 pub mod front;
 pub mod goals;
 pub mod insight;
+pub mod limits;
 pub mod scheduler;
 pub mod scram;
 pub mod serve;
@@ -38,5 +39,6 @@ pub mod storage;
 pub mod study;
 pub mod telemetry;
 pub mod trial;
+pub mod worker;
 
 pub use error::Error;

@@ -36,9 +36,10 @@ use crate::{
         self, in_time,
         leases::{self, Recorded},
         metrics::Metric,
-        studies,
+        studies, workers,
     },
     trial::{Asker, Directive, FailureClass, Lease, LeaseRef, Renewed, Report, TrialState},
+    worker::DrainOrder,
 };
 
 /// How often one who waits looks for itself: what another replica did, or a back-off that is over.
@@ -79,6 +80,8 @@ pub enum Answer {
         /// Nothing is left to wait for.
         idle: bool,
     },
+    /// Nothing now or later: the worker is to go.
+    Drained(DrainOrder),
 }
 
 impl Scheduler {
@@ -144,6 +147,10 @@ impl Scheduler {
         let deadline = Instant::now() + wait;
         let mut changes = self.changes();
         let mut is_first = true;
+        let known = async { workers::register(&mut *self.connection().await?, asker).await };
+        if let Some(order) = in_time(known).await? {
+            return in_time(self.send_away(asker, order)).await;
+        }
         loop {
             changes.borrow_and_update();
             let look = in_time(self.inner.openings.look(Instant::now())).await?;
@@ -168,6 +175,18 @@ impl Scheduler {
                 () = self.inner.stop.cancelled() => return Err(Error::Stopping),
             }
         }
+    }
+
+    /// Tells a worker to go. What its slot still holds, because an answer was lost, is free at once.
+    async fn send_away(&self, asker: &Asker, order: DrainOrder) -> Result<Answer, Error> {
+        if let Some(lease) = self.held_by(asker).await? {
+            match self.release(&lease.fence, "drain").await {
+                // It was reaped at this very moment.
+                Ok(()) | Err(Error::LeaseLost { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Answer::Drained(order))
     }
 
     /// One pass over what was seen for the asker.

@@ -1,5 +1,7 @@
 //! A coordinator's life: database → schema → socket → serve → drain.
 
+mod connection;
+
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -22,6 +24,7 @@ use crate::{
     config::Serve,
     database::Database,
     error::{Doing as _, Error},
+    limits,
     scheduler::{Scheduler, insights, reaper},
     storage::schema,
 };
@@ -34,10 +37,6 @@ const READY_TICK: Duration = Duration::from_secs(2);
 
 /// How long it waits for the answer.
 const READY_PATIENCE: Duration = Duration::from_secs(3);
-
-/// Calls that one connection may have open, long polls of packed workers included; hyper and tower
-/// must agree on it.
-const STREAMS_MAX: u32 = 1_024;
 
 /// Serves until `stop`; `serving` is told the address once calls are taken.
 ///
@@ -91,11 +90,13 @@ async fn serve_on(
     let server = Server::builder()
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
         .http2_keepalive_timeout(Some(Duration::from_secs(10)))
-        .max_concurrent_streams(STREAMS_MAX)
-        .concurrency_limit_per_connection(STREAMS_MAX as usize)
+        .max_concurrent_streams(limits::STREAMS_MAX)
+        .concurrency_limit_per_connection(limits::STREAMS_MAX as usize)
+        .http2_max_header_list_size(limits::HEADER_BYTES_MAX)
+        .layer(api::Admission::new())
         .add_routes(api::routes(scheduler.clone(), service, config.artifact_bytes_max))
         .serve_with_incoming_shutdown(
-            TcpIncoming::from(listener).with_nodelay(Some(true)),
+            connection::incoming(TcpIncoming::from(listener).with_nodelay(Some(true))),
             stop.clone().cancelled_owned(),
         );
     tracing::info!(%address, "serving");

@@ -21,6 +21,7 @@ pub mod roles;
 pub mod schema;
 pub mod studies;
 pub mod trials;
+pub mod workers;
 
 use std::{io, time::Duration};
 
@@ -29,10 +30,10 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-use crate::error::{Doing as _, Error};
-
-/// Connections of one replica. More would only queue inside Postgres.
-const CONNECTIONS_MAX: u32 = 16;
+use crate::{
+    error::{Doing as _, Error},
+    limits::DATABASE_CONNECTIONS_MAX,
+};
 
 /// How long a request waits for a connection before it is told that the database is away.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -62,7 +63,7 @@ pub fn pool(options: PgConnectOptions) -> PgPool {
         ("tcp_keepalives_count", "3"),
     ]);
     PgPoolOptions::new()
-        .max_connections(CONNECTIONS_MAX)
+        .max_connections(DATABASE_CONNECTIONS_MAX)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .test_before_acquire(false)
         .before_acquire(|connection, seen| {

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use tuner::{Algorithm, Options, Space, StartDesign, Value};
 
-use crate::{goals::Goals, trial::Trial};
+#[cfg(doc)]
+use crate::limits::{CHECKPOINT_EPOCHS_MAX, PARALLEL_MAX, PRIORITY_MAX, TRIALS_MAX};
+use crate::{goals::Goals, limits::STUDY_NAME_BYTES_MAX, trial::Trial};
 
 /// Metrics that a Whetstone objective may maximise; the first is the default.
 pub const METRICS: [&str; 2] = ["binary_accuracy", "soft_accuracy"];
@@ -17,12 +19,6 @@ pub const MAX_FAILURES: i32 = 3;
 /// Hard limit on one attempt in seconds, unless the study says otherwise: a day.
 pub const MAX_TRIAL_SECONDS: i32 = 86_400;
 
-/// Most trials a study may have: a plan reads them all.
-pub const TRIALS_MAX: i32 = 100_000;
-
-/// Most epochs between two checkpoints: longer than any training.
-pub const CHECKPOINT_EPOCHS_MAX: u32 = 10_000;
-
 /// Other trials that a stopping rule compares with at least, unless the study says otherwise: fewer say
 /// little of a median (the peers ask for as many).
 pub const STOPPING_TRIALS_MIN: u32 = 5;
@@ -30,11 +26,12 @@ pub const STOPPING_TRIALS_MIN: u32 = 5;
 /// Of so many trials one passes a rung of successive halving, unless the study says otherwise (taste).
 pub const REDUCTION: u32 = 3;
 
-/// Most results from elsewhere that a study may learn from: a plan reads them all.
-pub const IMPORTED_MAX: i64 = 10_000;
-
-/// Most trials open at once; also what "no limit" means.
-pub const PARALLEL_MAX: i32 = 10_000;
+/// Whether a text may name a study: no other is ever looked for.
+pub fn is_study_name(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    let starts_well = name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+    starts_well && name.len() <= STUDY_NAME_BYTES_MAX && name.bytes().all(plain)
+}
 
 /// Everything about a study that does not change.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,6 +68,8 @@ pub struct StudySpec {
     pub early_stopping: Option<EarlyStopping>,
     /// The study ends when further trials would gain less, in the objective's unit; `None`: never.
     pub gain_min: Option<f64>,
+    /// Workers serve studies of a higher one first; at most [`PRIORITY_MAX`] either way.
+    pub priority: i16,
 }
 
 impl StudySpec {

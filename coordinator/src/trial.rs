@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use tuner::{Point, UnitPoint};
 use uuid::Uuid;
 
-use crate::{artifact::Checkpoint, study::Objective};
+use crate::{artifact::Checkpoint, study::Objective, worker::DrainOrder};
 
 /// Where a trial stands. The last four are final.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
@@ -160,6 +160,13 @@ impl FailureClass {
         !matches!(self, FailureClass::UserError | FailureClass::Nan)
     }
 
+    /// Whether it looks like the fault of the worker's machine: what its disk lacks and its accelerator
+    /// that went away would fail the next trial as well. Memory runs out for large points on any machine,
+    /// code breaks on all of them, and a lapsed lease has nobody left to send away: these do not count.
+    pub fn is_machines(self) -> bool {
+        matches!(self, FailureClass::Data | FailureClass::DeviceLost)
+    }
+
     /// The word in SQL.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -174,12 +181,14 @@ impl FailureClass {
 }
 
 /// What a renewal answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Renewed {
     /// How long the right lasts from now.
     pub ttl: Duration,
-    /// What the worker should do.
+    /// What the worker should do with the trial.
     pub directive: Directive,
+    /// Why it is to go, if it is.
+    pub drain: Option<DrainOrder>,
 }
 
 /// What a worker should do with its trial.
@@ -191,6 +200,8 @@ pub enum Directive {
     Cancel,
     /// End it with the last value.
     Prune,
+    /// Give it back, or end it soon: the worker is to go.
+    Drain,
 }
 
 impl Directive {

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use proto::v1::{
     ArtifactKind, Capabilities, CompleteRequest, FailRequest, FailureClass, GetRequest,
-    HeartbeatRequest, Lease, LeaseRequest, LeaseResponse, Metric, Point, PutHeader, PutRequest,
-    ReleaseRequest, ReportMetricsRequest, Value, artifact_service_client::ArtifactServiceClient,
-    get_response, put_request::Part, value::Kind, worker_service_client::WorkerServiceClient,
+    HeartbeatRequest, HeartbeatResponse, Lease, LeaseRequest, LeaseResponse, Metric, Point,
+    PutHeader, PutRequest, ReleaseRequest, ReportMetricsRequest, Value,
+    artifact_service_client::ArtifactServiceClient, get_response, put_request::Part, value::Kind,
+    worker_service_client::WorkerServiceClient,
 };
 use sha2::{Digest as _, Sha256};
 use tonic::{Status, transport::Channel};
@@ -18,6 +19,7 @@ pub struct Hand {
     client: WorkerServiceClient<Channel>,
     artifacts: ArtifactServiceClient<Channel>,
     worker_id: Uuid,
+    label: String,
 }
 
 impl Hand {
@@ -27,12 +29,23 @@ impl Hand {
             client: WorkerServiceClient::new(channel.clone()),
             artifacts: ArtifactServiceClient::new(channel.clone()),
             worker_id: Uuid::new_v4(),
+            label: "hand".into(),
         }
+    }
+
+    /// A new worker on a host of that name.
+    pub fn on(channel: &Channel, label: &str) -> Self {
+        Self { label: label.into(), ..Self::new(channel) }
     }
 
     /// The same worker at another coordinator.
     pub fn at(&self, channel: &Channel) -> Self {
-        Self { worker_id: self.worker_id, ..Self::new(channel) }
+        Self { worker_id: self.worker_id, label: self.label.clone(), ..Self::new(channel) }
+    }
+
+    /// The worker's uuid.
+    pub fn worker_id(&self) -> Uuid {
+        self.worker_id
     }
 
     /// One Lease call that waits so long.
@@ -42,7 +55,7 @@ impl Hand {
             slot: 0,
             capabilities: Some(Capabilities {
                 objectives: vec!["external".into(), "whetstone".into()],
-                label: "hand".into(),
+                label: self.label.clone(),
                 device: "cpu".into(),
                 ..Default::default()
             }),
@@ -117,8 +130,17 @@ impl Hand {
 
     /// Beats; answers the directive.
     pub async fn beat(&mut self, lease: &Lease, progress: f64) -> Result<i32, Status> {
+        Ok(self.beat_and_hear(lease, progress).await?.directive)
+    }
+
+    /// Beats; answers all that it hears.
+    pub async fn beat_and_hear(
+        &mut self,
+        lease: &Lease,
+        progress: f64,
+    ) -> Result<HeartbeatResponse, Status> {
         let request = HeartbeatRequest { r#ref: lease.r#ref.clone(), progress };
-        Ok(self.client.heartbeat(request).await?.into_inner().directive)
+        Ok(self.client.heartbeat(request).await?.into_inner())
     }
 
     /// Reports one metric of one epoch; answers the directive.

@@ -11,6 +11,7 @@ pub mod chaos;
 pub mod hand;
 pub mod lived;
 pub mod process;
+pub mod raw;
 pub mod simulation;
 pub mod space;
 pub mod sql_proxy;

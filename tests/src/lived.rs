@@ -84,7 +84,7 @@ async fn warm(coordinator: &Coordinator, hand: &mut Hand) {
     let sent = ImportedTrials { trials: trials.into(), source: "earlier.csv".into() };
     import(coordinator, "warm", From::Trials(sent)).await;
     assert_eq!(hand.work(hill).await, 3);
-    let request = ExtendStudyRequest { name: "warm".into(), max_trials: 5 };
+    let request = ExtendStudyRequest { name: "warm".into(), max_trials: 5, ..Default::default() };
     coordinator.studies().extend_study(request).await.expect("extends");
     assert_eq!(hand.work(hill).await, 2);
 }
@@ -201,7 +201,7 @@ async fn enqueue(coordinator: &Coordinator, study: &str, point: Point) {
 
 /// The study `withdrawn`, while `lived` is paused.
 async fn withdraw(coordinator: &Coordinator) {
-    let pause = PauseStudyRequest { name: "lived".into() };
+    let pause = PauseStudyRequest { name: "lived".into(), ..Default::default() };
     coordinator.studies().pause_study(pause).await.expect("pauses");
     coordinator.create(rates("withdrawn", 9)).await;
     for rate in [0.25, 0.5, 0.75] {
@@ -211,9 +211,9 @@ async fn withdraw(coordinator: &Coordinator) {
     let (waits, given_back, runs) = (ada.lease().await, ben.lease().await, cleo.lease().await);
     assert_eq!([&waits, &given_back, &runs].map(|lease| lease.number), [0, 1, 2]);
     ada.release(&waits).await.expect("is kept");
-    let cancel = CancelStudyRequest { name: "withdrawn".into() };
+    let cancel = CancelStudyRequest { name: "withdrawn".into(), ..Default::default() };
     coordinator.studies().cancel_study(cancel).await.expect("cancels");
     ben.release(&given_back).await.expect("is kept");
-    let resume = ResumeStudyRequest { name: "lived".into() };
+    let resume = ResumeStudyRequest { name: "lived".into(), ..Default::default() };
     coordinator.studies().resume_study(resume).await.expect("resumes");
 }

@@ -163,11 +163,7 @@ impl Town {
             tell.send(address).expect("the test waits");
         }));
         let address = told.await.expect("the coordinator serves");
-        let channel = Channel::from_shared(format!("http://{address}"))
-            .expect("a URL")
-            .connect()
-            .await
-            .expect("connects");
+        let channel = connect(address).await;
         Coordinator { channel, address, stop, task }
     }
 
@@ -228,6 +224,11 @@ fn both((before, after): (&str, &str)) -> (String, String) {
     (before.to_owned(), after.to_owned())
 }
 
+async fn connect(address: SocketAddr) -> Channel {
+    let url = Channel::from_shared(format!("http://{address}")).expect("a URL");
+    url.connect().await.expect("connects")
+}
+
 /// One replica.
 pub struct Coordinator {
     /// A connection to it.
@@ -239,6 +240,11 @@ pub struct Coordinator {
 }
 
 impl Coordinator {
+    /// Another connection to it.
+    pub async fn connection(&self) -> Channel {
+        connect(self.address).await
+    }
+
     /// People's verbs.
     pub fn studies(&self) -> StudyServiceClient<Channel> {
         StudyServiceClient::new(self.channel.clone()).max_decoding_message_size(16 << 20)

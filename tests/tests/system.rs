@@ -8,10 +8,14 @@ mod bad_input;
 mod chaos;
 #[path = "system/doctor.rs"]
 mod doctor;
+#[path = "system/drained.rs"]
+mod drained;
 #[path = "system/extremes.rs"]
 mod extremes;
 #[path = "system/half_open.rs"]
 mod half_open;
+#[path = "system/hostile.rs"]
+mod hostile;
 #[path = "system/house.rs"]
 mod house;
 #[path = "system/imported.rs"]
@@ -20,6 +24,8 @@ mod imported;
 mod insight;
 #[path = "system/killed.rs"]
 mod killed;
+#[path = "system/limits.rs"]
+mod limits;
 #[path = "system/many_askers.rs"]
 mod many_askers;
 #[path = "system/migrations.rs"]
@@ -30,14 +36,20 @@ mod mutants;
 mod objectives;
 #[path = "system/one_trial.rs"]
 mod one_trial;
+#[path = "system/overdue.rs"]
+mod overdue;
 #[path = "system/planted.rs"]
 mod planted;
+#[path = "system/priorities.rs"]
+mod priorities;
 #[path = "system/pruned.rs"]
 mod pruned;
 #[path = "system/repeated.rs"]
 mod repeated;
 #[path = "system/replay.rs"]
 mod replay;
+#[path = "system/request_ids.rs"]
+mod request_ids;
 #[path = "system/resumed.rs"]
 mod resumed;
 #[path = "system/roles.rs"]
@@ -54,3 +66,5 @@ mod stopped_coordinator;
 mod unwell;
 #[path = "system/views.rs"]
 mod views;
+#[path = "system/withdrawn.rs"]
+mod withdrawn;

@@ -1,7 +1,9 @@
 //! [`Drain`]: how a worker is told to go, and how long it may take.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use proto::v1;
 use tokio::sync::watch;
 
 /// How long a drained worker tries to hand in its last report. A container is killed some time
@@ -22,12 +24,14 @@ enum Phase {
 #[derive(Clone, Debug)]
 pub struct Drain {
     phase: watch::Sender<Phase>,
+    /// What the coordinator said, if it was that one.
+    ordered: Arc<OnceLock<v1::Drain>>,
 }
 
 impl Drain {
     /// A worker that stays.
     pub fn new() -> Drain {
-        Drain { phase: watch::Sender::new(Phase::Working) }
+        Drain { phase: watch::Sender::new(Phase::Working), ordered: Arc::default() }
     }
 
     /// Goes one step further, as each SIGTERM or SIGINT does.
@@ -43,6 +47,18 @@ impl Drain {
     /// Tells it to go, if nobody has yet.
     pub fn begin(&self) {
         self.phase.send_modify(|phase| *phase = (*phase).max(Phase::Draining));
+    }
+
+    /// Tells it to go because the coordinator says so.
+    pub fn order(&self, order: v1::Drain) {
+        // The first reason stays: every slot hears it.
+        let _first = self.ordered.set(order);
+        self.begin();
+    }
+
+    /// What the coordinator said, if it is why the worker goes.
+    pub fn ordered(&self) -> Option<&v1::Drain> {
+        self.ordered.get()
     }
 
     /// Whether the worker was told to go.

@@ -44,6 +44,12 @@ pub enum Failure {
     /// The data set is missing or damaged on this worker.
     #[error("{0}")]
     Data(String),
+    /// The accelerator or its driver failed: whatever is tried next on it fails too.
+    #[error("{0}")]
+    DeviceLost(String),
+    /// There was not enough memory.
+    #[error("{0}")]
+    OutOfMemory(String),
     /// The code broke: a panic, or an error that no input should cause.
     #[error("{0}")]
     Broken(String),
@@ -58,15 +64,45 @@ impl Failure {
             Failure::UserError(_) => v1::FailureClass::UserError,
             Failure::NotANumber(_) => v1::FailureClass::Nan,
             Failure::Data(_) => v1::FailureClass::Data,
+            Failure::DeviceLost(_) => v1::FailureClass::DeviceLost,
+            Failure::OutOfMemory(_) => v1::FailureClass::Oom,
             Failure::Broken(_) => v1::FailureClass::Panic,
         }
     }
 
     /// Whether it may be this machine's fault, so that the next trial may fail as well.
     pub fn is_local(&self) -> bool {
-        matches!(self, Failure::Data(_) | Failure::Broken(_))
+        matches!(self, Failure::Data(_) | Failure::DeviceLost(_) | Failure::Broken(_))
     }
 }
+
+/// A failure of the code, or of the device below it if the text of its error says so: CUDA's own words
+/// come through in it.
+pub fn broken(error: String) -> Failure {
+    let says = |words: &[&str]| words.iter().any(|word| error.contains(word));
+    if says(&["CUDA_ERROR_OUT_OF_MEMORY", "cudaErrorMemoryAllocation"]) {
+        Failure::OutOfMemory(error)
+    } else if says(&LOST) {
+        Failure::DeviceLost(error)
+    } else {
+        Failure::Broken(error)
+    }
+}
+
+/// Errors of CUDA's driver after which a process gets nothing more done on the device; the rest are slips
+/// of the code. From the list of `CUresult` in the driver's manual.
+const LOST: [&str; 10] = [
+    "CUDA_ERROR_DEVICE_UNAVAILABLE",
+    "CUDA_ERROR_NO_DEVICE",
+    "CUDA_ERROR_ECC_UNCORRECTABLE",
+    "CUDA_ERROR_NVLINK_UNCORRECTABLE",
+    "CUDA_ERROR_ILLEGAL_ADDRESS",
+    "CUDA_ERROR_LAUNCH_TIMEOUT",
+    "CUDA_ERROR_LAUNCH_FAILED",
+    "CUDA_ERROR_HARDWARE_STACK_ERROR",
+    "CUDA_ERROR_SYSTEM_NOT_READY",
+    "CUDA_ERROR_UNKNOWN",
+];
 
 /// Evaluates, and turns a panic and a value that is no number into failures.
 pub fn evaluate(
@@ -79,7 +115,7 @@ pub fn evaluate(
     // Nothing that the closure could leave half-changed is used again but its progress and its
     // states, which are handed in whole.
     let measured = catch_unwind(AssertUnwindSafe(|| evaluate(lease, progress, checkpoints, halt)))
-        .unwrap_or_else(|panic| Err(Failure::Broken(format!("panicked: {}", message(&*panic)))))?;
+        .unwrap_or_else(|panic| Err(broken(format!("panicked: {}", message(&*panic)))))?;
     let named = measured.measurements.iter().map(|(name, x)| (name.as_str(), *x));
     for (name, x) in std::iter::once(("value", measured.value)).chain(named) {
         if !x.is_finite() {
@@ -107,6 +143,18 @@ mod tests {
     fn a_panic_is_a_failure_that_keeps_its_message() {
         let broken = outcome(&|_, _, _, _| panic!("index {} is out of range", 7));
         assert_eq!(broken, Err(Failure::Broken("panicked: index 7 is out of range".into())));
+    }
+
+    #[test]
+    fn an_accelerator_that_went_away_is_told_from_code_that_broke() {
+        let class = |text: &str| broken(text.to_owned()).class();
+        let lost = "DriverError(CUDA_ERROR_ECC_UNCORRECTABLE, \"uncorrectable ECC error\")";
+        assert_eq!(class(lost), v1::FailureClass::DeviceLost);
+        let full = "DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")";
+        assert_eq!(class(full), v1::FailureClass::Oom);
+        assert_eq!(class("shape mismatch in matmul"), v1::FailureClass::Panic);
+        let panicked = outcome(&|_, _, _, _| panic!("CUDA_ERROR_LAUNCH_FAILED"));
+        assert!(matches!(panicked, Err(Failure::DeviceLost(_))));
     }
 
     #[test]

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use crate::address::Address;
 use crate::backoff::Backoff;
 use crate::client::{CALL_DEADLINE, CallError, Client};
+use crate::drain::Drain;
 use crate::halt::{Halt, Why};
 use crate::jitter::Jitter;
 use crate::progress::Progress;
@@ -72,8 +73,8 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// Begins to keep a lease: renews it, passes `progress` on, and raises `halt` once the lease
-    /// is lost, may have lapsed, or its trial was withdrawn.
+    /// Begins to keep a lease: renews it, passes `progress` on, raises `halt` once the lease is lost,
+    /// may have lapsed, or its trial was withdrawn, and begins `drain` once the coordinator says so.
     ///
     /// # Errors
     ///
@@ -83,6 +84,7 @@ impl Keeper {
         lease: Held,
         progress: Arc<Progress>,
         halt: Halt,
+        drain: Drain,
         jitter_seed: u64,
     ) -> io::Result<Keeper> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -93,7 +95,7 @@ impl Keeper {
                 let client = Client::connect_when_needed(endpoint);
                 let keep = async {
                     tokio::join!(
-                        beat(&client, lease.clone(), &progress, &halt, jitter_seed),
+                        beat(&client, lease.clone(), &progress, &halt, &drain, jitter_seed),
                         pass_metrics_on(&client, &lease.reference, &progress, &halt, jitter_seed),
                     )
                 };
@@ -121,7 +123,14 @@ impl Keeper {
 }
 
 /// Renews the lease until it is lost.
-async fn beat(client: &Client, mut lease: Held, progress: &Progress, halt: &Halt, seed: u64) {
+async fn beat(
+    client: &Client,
+    mut lease: Held,
+    progress: &Progress,
+    halt: &Halt,
+    drain: &Drain,
+    seed: u64,
+) {
     let mut jitter = Jitter::new(seed);
     let mut backoff = Backoff::new(seed);
     let mut next = lease.asked_at + jitter.around(lease.ttl / BEATS, BEAT_JITTER);
@@ -157,6 +166,9 @@ async fn beat(client: &Client, mut lease: Held, progress: &Progress, halt: &Halt
                 lease.ttl = ttl(answer.ttl.as_ref()).unwrap_or(lease.ttl);
                 lapses = lease.lapses();
                 heed(answer.directive(), halt);
+                if let Some(order) = answer.drain {
+                    drain.order(order);
+                }
                 sent_at + jitter.around(lease.ttl / BEATS, BEAT_JITTER)
             }
             Err(CallError::LeaseLost { .. }) => return halt.set(Why::Lost),
@@ -210,6 +222,7 @@ fn heed(directive: v1::Directive, halt: &Halt) {
     match directive {
         v1::Directive::Cancel => halt.set(Why::Cancelled),
         v1::Directive::Prune => halt.set(Why::Pruned),
-        v1::Directive::Continue | v1::Directive::Unspecified => {}
+        // Why this worker is to go stands beside it, and is a matter of all its slots.
+        v1::Directive::Drain | v1::Directive::Continue | v1::Directive::Unspecified => {}
     }
 }

@@ -114,6 +114,14 @@ async fn end_of(mut slots: JoinSet<Result<Ended, SlotError>>, drain: &Drain) -> 
             Err(_) => {}
         }
     }
+    if let (None, Some(v1::Drain { reason, is_unfit })) = (&first_error, drain.ordered()) {
+        // An error, so that whoever watches over this process hears of a machine that is no good.
+        if *is_unfit {
+            anyhow::bail!("the coordinator sends this worker away: {reason}");
+        }
+        info!(reason, "worker ends: the coordinator sends it away");
+        return Ok(());
+    }
     match (first_error, ended_by) {
         (Some(error), _) => return Err(error),
         (None, Ended::Idle) => info!("worker ends: nothing is left to do"),

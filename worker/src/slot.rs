@@ -108,6 +108,10 @@ impl Slot {
                     asking.reset();
                     self.work(lease, asked_at, &mut setback).await?
                 }
+                Ok(v1::LeaseResponse { drain: Some(order), .. }) => {
+                    self.drain.order(order);
+                    break;
+                }
                 Ok(answer) if answer.idle && self.until_idle => return Ok(Ended::Idle),
                 Ok(answer) => {
                     asking.reset();
@@ -181,6 +185,7 @@ impl Slot {
                 held.clone(),
                 progress.clone(),
                 halt.clone(),
+                self.drain.clone(),
                 seed,
             )
             .map_err(SlotError::Thread)?;

@@ -18,7 +18,7 @@ use whetstone::train::{
 
 use crate::checkpoints::{self, Checkpoints};
 use crate::datasets::{Datasets, Wanted};
-use crate::evaluation::{Failure, Measured};
+use crate::evaluation::{Failure, Measured, broken};
 use crate::halt::{Halt, Why};
 use crate::one_line::one_line;
 use crate::progress::Progress;
@@ -172,7 +172,7 @@ fn train_failure(error: TrainError) -> Failure {
         TrainError::Stopped => Failure::Stopped,
         TrainError::Diverged { .. } => Failure::NotANumber(one_line(&error)),
         TrainError::Recipe { .. } => Failure::UserError(one_line(&error)),
-        TrainError::Tensor(_) | TrainError::Checkpoint(_) => Failure::Broken(one_line(&error)),
+        TrainError::Tensor(_) | TrainError::Checkpoint(_) => broken(one_line(&error)),
     }
 }
 

@@ -7,13 +7,10 @@ use toml::Spanned;
 use super::error::{Error, Source};
 use super::table::EarlyStoppingTable;
 use super::{one_of, within};
+use crate::limits::{REDUCTION_MAX, STOPPING_STEPS_MAX, STOPPING_TRIALS_MAX};
 
 /// What a stopping rule of a Whetstone study may compare.
 const METRICS: [&str; 3] = ["binary_accuracy", "soft_accuracy", "train_accuracy"];
-/// The protocol's limits; see `strop/v1/study.proto`.
-const TRIALS_MAX: u32 = 10_000;
-const STEPS_MAX: u32 = 1_000_000;
-const REDUCTION_MAX: u32 = 100;
 
 /// What these rules do not know how to weigh.
 const FURTHER: &str = "with further objectives or constraints: leave one of the two out";
@@ -54,8 +51,8 @@ pub fn early_stopping(
     Ok(EarlyStopping {
         rule: rule.into(),
         metric,
-        min_trials: number("min_trials", &asked.min_trials, 1, TRIALS_MAX)?,
-        min_steps: number("min_steps", &asked.min_steps, 0, STEPS_MAX)?,
+        min_trials: number("min_trials", &asked.min_trials, 1, STOPPING_TRIALS_MAX)?,
+        min_steps: number("min_steps", &asked.min_steps, 0, STOPPING_STEPS_MAX)?,
         reduction: number("reduction", &asked.reduction, 2, REDUCTION_MAX)?,
     })
 }

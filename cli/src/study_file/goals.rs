@@ -8,10 +8,8 @@ use toml::Spanned;
 use super::error::{Error, Source};
 use super::one_of;
 use super::table::{AlsoTable, ConstraintTable, FileTable};
+use crate::limits::{ALSO_MAX, CONSTRAINTS_MAX};
 
-/// The protocol's limits; see `strop/v1/study.proto`.
-const ALSO_MAX: usize = 3;
-const CONSTRAINTS_MAX: usize = 8;
 /// What a constraint calls the objective's value.
 const VALUE: &str = "value";
 

@@ -11,12 +11,8 @@ use toml::Spanned;
 use super::error::{Error, Source};
 use super::one_of;
 use super::table::{ParameterTable, WhenTable};
+use crate::limits::{OPTIONS_MAX, TEXT_BYTES_MAX, WORD_BYTES_MAX};
 use crate::value;
-
-/// The protocol's limits, see `strop/v1/space.proto`.
-const NAME_BYTES_MAX: usize = 64;
-const OPTIONS_MAX: usize = 1_024;
-const CHOICE_BYTES_MAX: usize = 200;
 
 /// Reads one parameter, given those that stand before it.
 pub fn parameter(
@@ -30,10 +26,10 @@ pub fn parameter(
 
     let lower = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     let starts = name.starts_with(|c: char| c.is_ascii_lowercase());
-    if !starts || !name.chars().all(lower) || name.len() > NAME_BYTES_MAX {
+    if !starts || !name.chars().all(lower) || name.len() > WORD_BYTES_MAX {
         let text = format!(
             "the name must be lower-case letters, digits and underscores, a letter first, at most \
-             {NAME_BYTES_MAX}"
+             {WORD_BYTES_MAX}"
         );
         return Err(wrong(given.name.span(), text));
     }
@@ -136,9 +132,9 @@ fn domain(source: Source<'_>, table: &Spanned<ParameterTable>) -> Result<Domain,
         if choices.is_empty() || choices.len() > OPTIONS_MAX {
             return Err(wrong_here(&format!("must list 1 to {OPTIONS_MAX} names")));
         }
-        let fits = |choice: &String| (1..=CHOICE_BYTES_MAX).contains(&choice.len());
+        let fits = |choice: &String| (1..=TEXT_BYTES_MAX).contains(&choice.len());
         if !choices.iter().all(fits) || choices.iter().any(|choice| choice.contains('\0')) {
-            let text = format!("must list names of 1 to {CHOICE_BYTES_MAX} bytes");
+            let text = format!("must list names of 1 to {TEXT_BYTES_MAX} bytes");
             return Err(wrong_here(&text));
         }
         if let Some(twice) =

@@ -15,6 +15,7 @@ pub struct FileTable {
     pub max_failures: Option<Spanned<u32>>,
     pub max_trial_seconds: Option<Spanned<u32>>,
     pub checkpoint_epochs: Option<Spanned<u32>>,
+    pub priority: Option<Spanned<i32>>,
     pub seed: Option<u64>,
     pub algorithm: Option<Spanned<String>>,
     pub start_points: Option<Spanned<u32>>,

@@ -377,3 +377,12 @@ fn a_wrong_goal_is_told_with_its_line_and_the_way_out() {
         );
     assert_eq!(spec(&external).also[0].measurement, "joules", "what others report nobody knows");
 }
+
+#[test]
+fn a_priority_is_from_minus_to_plus_a_hundred() {
+    let with =
+        |n: &str| GOOD.replacen("max_trials = 3", &format!("max_trials = 3\npriority = {n}"), 1);
+    assert_eq!(spec(&with("-100")).priority, -100);
+    assert_eq!(spec(GOOD).priority, 0);
+    assert_eq!(error(&with("101")), "s.toml:3: `priority` = 101 must be from -100 to 100");
+}

@@ -7,7 +7,7 @@ use proto::v1::Trial;
 
 use super::{Picture, View};
 use crate::bar::style;
-use crate::{print, table, words};
+use crate::{plain, print, table, words};
 
 /// A trial's progress is a share; bars count whole steps.
 const STEPS: u64 = 1_000;
@@ -66,7 +66,7 @@ fn so_far(trial: &Trial) -> String {
         parts.push(format!("attempt {}", trial.attempt));
     }
     if !trial.worker.is_empty() {
-        parts.push(format!("on {}", trial.worker));
+        parts.push(format!("on {}", plain::line(&trial.worker)));
     }
     parts.join("  ")
 }
@@ -74,7 +74,8 @@ fn so_far(trial: &Trial) -> String {
 impl View for Bars {
     fn show(&mut self, picture: &Picture, ended: &[u32]) {
         for trial in ended.iter().filter_map(|number| picture.trial(*number)) {
-            let line: String = picture.line(trial).chars().take(print::width().into()).collect();
+            let line = plain::line(&picture.line(trial));
+            let line: String = line.chars().take(print::width().into()).collect();
             // A terminal that went away has no reader to tell.
             let _ = self.all.println(line);
         }
@@ -95,7 +96,7 @@ impl View for Bars {
     }
 
     fn note(&mut self, text: &str) {
-        let _ = self.all.println(text);
+        let _ = self.all.println(plain::plain(text));
     }
 
     fn close(&mut self) {

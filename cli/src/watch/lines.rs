@@ -1,6 +1,7 @@
 //! A study as plain lines: for files, pipes and logs.
 
 use super::{Picture, View};
+use crate::plain;
 use crate::print;
 use crate::words;
 
@@ -24,7 +25,7 @@ impl View for Lines {
             print::lines(&format!("`{}` is {state}: {budget}", picture.name()));
         }
         for trial in ended.iter().filter_map(|number| picture.trial(*number)) {
-            print::lines(&picture.line(trial));
+            print::lines(&plain::line(&picture.line(trial)));
         }
         if !self.state.is_empty() && self.state != state {
             let best = picture.best();

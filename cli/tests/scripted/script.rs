@@ -19,6 +19,7 @@ pub struct Script {
     pub front: GetParetoFrontResponse,
     pub watches: Arc<Mutex<VecDeque<Vec<WatchStudyResponse>>>>,
     pub enqueued: Arc<Mutex<Vec<Point>>>,
+    pub workers: Vec<Worker>,
 }
 
 impl Script {
@@ -28,6 +29,17 @@ impl Script {
             .iter()
             .find(|study| study.spec.as_ref().is_some_and(|spec| spec.name == name));
         found.cloned().ok_or_else(|| Status::not_found(format!("there is no study named `{name}`")))
+    }
+}
+
+impl Script {
+    fn workers_named(&self, label: &str) -> Result<Vec<Worker>, Status> {
+        let workers = self.workers.iter().filter(|worker| worker.label == label);
+        let workers: Vec<Worker> = workers.cloned().collect();
+        match workers.is_empty() {
+            true => Err(Status::not_found(format!("there is no worker `{label}`"))),
+            false => Ok(workers),
+        }
     }
 }
 
@@ -92,6 +104,59 @@ impl StudyService for Script {
         study.spec.get_or_insert_default().max_trials = asked.max_trials;
         study.state = ACTIVE;
         Ok(Response::new(ExtendStudyResponse { study: Some(study) }))
+    }
+
+    async fn prioritize_study(
+        &self,
+        asked: Request<PrioritizeStudyRequest>,
+    ) -> Answer<PrioritizeStudyResponse> {
+        let asked = asked.into_inner();
+        assert_eq!(asked.request_id.len(), 36, "a uuid makes repeated calls harmless");
+        let mut study = self.named(&asked.name)?;
+        study.spec.get_or_insert_default().priority = asked.priority;
+        Ok(Response::new(PrioritizeStudyResponse { study: Some(study) }))
+    }
+
+    async fn cancel_trial(
+        &self,
+        asked: Request<CancelTrialRequest>,
+    ) -> Answer<CancelTrialResponse> {
+        let asked = asked.into_inner();
+        assert_eq!(asked.request_id.len(), 36, "a uuid makes repeated calls harmless");
+        let trial = self.trials.iter().find(|trial| trial.number == asked.number).cloned();
+        let missing = || Status::not_found(format!("there is no trial {} in `s`", asked.number));
+        Ok(Response::new(CancelTrialResponse { trial: Some(trial.ok_or_else(missing)?) }))
+    }
+
+    async fn list_workers(
+        &self,
+        asked: Request<ListWorkersRequest>,
+    ) -> Answer<ListWorkersResponse> {
+        let with_gone = asked.into_inner().with_gone;
+        let is_listed = |worker: &&Worker| with_gone || worker.state() != WorkerState::Gone;
+        let workers = self.workers.iter().filter(is_listed).cloned().collect();
+        Ok(Response::new(ListWorkersResponse { workers }))
+    }
+
+    async fn drain_workers(
+        &self,
+        asked: Request<DrainWorkersRequest>,
+    ) -> Answer<DrainWorkersResponse> {
+        let asked = asked.into_inner();
+        let mut workers = self.workers_named(&asked.worker)?;
+        for worker in &mut workers {
+            worker.state = WorkerState::Draining.into();
+            worker.drained_because = asked.reason.clone();
+        }
+        Ok(Response::new(DrainWorkersResponse { workers }))
+    }
+
+    async fn undrain_workers(
+        &self,
+        asked: Request<UndrainWorkersRequest>,
+    ) -> Answer<UndrainWorkersResponse> {
+        let workers = self.workers_named(&asked.into_inner().worker)?;
+        Ok(Response::new(UndrainWorkersResponse { workers }))
     }
 
     async fn import_trials(

@@ -17,18 +17,15 @@ use tokio_stream::{Stream, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status, Streaming};
 
 use self::parts::Parts;
-use super::{convert, detached_for_long};
+use super::{admission::refusal, convert, detached_for_long};
 use crate::{
     Error,
     artifact::{Announced, CHUNK_BYTES},
     error::Doing as _,
+    limits::{DOWNLOADS_AT_ONCE_MAX, UPLOADS_AT_ONCE_MAX, UPLOADS_WAITING_MAX},
     scheduler::Scheduler,
     storage::{self, artifacts},
 };
-
-/// Uploads at once. Each holds a connection of the pool to its end; the other ten are for everything
-/// else.
-const UPLOADS_AT_ONCE_MAX: usize = 6;
 
 /// How long an upload waits for one of those places.
 const PLACE_PATIENCE: Duration = Duration::from_secs(5);
@@ -47,12 +44,22 @@ pub struct Artifacts {
     scheduler: Scheduler,
     bytes_max: u64,
     places: Arc<Semaphore>,
+    /// Uploads that have a place or wait for one.
+    uploads: Arc<Semaphore>,
+    downloads: Arc<Semaphore>,
 }
 
 impl Artifacts {
     /// `bytes_max` is the longest artifact taken.
     pub fn new(scheduler: Scheduler, bytes_max: u64) -> Self {
-        Self { scheduler, bytes_max, places: Arc::new(Semaphore::new(UPLOADS_AT_ONCE_MAX)) }
+        let places = |limit| Arc::new(Semaphore::new(limit));
+        Self {
+            scheduler,
+            bytes_max,
+            places: places(UPLOADS_AT_ONCE_MAX),
+            uploads: places(UPLOADS_AT_ONCE_MAX + UPLOADS_WAITING_MAX),
+            downloads: places(DOWNLOADS_AT_ONCE_MAX),
+        }
     }
 }
 
@@ -69,7 +76,12 @@ impl ArtifactService for Artifacts {
         let stream = request.into_inner();
         let (scheduler, bytes_max) = (self.scheduler.clone(), self.bytes_max);
         let places = self.places.clone();
+        let in_line = Arc::clone(&self.uploads).try_acquire_owned().map_err(|_| {
+            let text = format!("{UPLOADS_WAITING_MAX} artifacts wait to be stored already");
+            refusal(text, PLACE_PATIENCE)
+        })?;
         let is_newest = detached_for_long(async move {
+            let _in_line = in_line;
             let place = timeout(PLACE_PATIENCE, places.acquire()).await;
             let Ok(Ok(_place)) = place else {
                 return Err(Error::Busy("too many artifacts are being stored; ask again"));
@@ -90,12 +102,17 @@ impl ArtifactService for Artifacts {
         request: Request<wire::GetRequest>,
     ) -> Result<Response<Self::GetStream>, Status> {
         let sha256 = convert::sha256(&request.into_inner().sha256)?;
+        let place = Arc::clone(&self.downloads).try_acquire_owned().map_err(|_| {
+            let text = format!("{DOWNLOADS_AT_ONCE_MAX} artifacts are being read already");
+            refusal(text, PLACE_PATIENCE)
+        })?;
         // Fails before the stream begins, so that a wrong name is an ordinary error.
         let bytes = storage::in_time(artifacts::bytes(self.scheduler.pool(), &sha256));
         let bytes = bytes.await?.unsigned_abs();
         let (sender, receiver) = mpsc::channel(WAITING_MAX);
         let scheduler = self.scheduler.clone();
         self.scheduler.tasks().spawn(async move {
+            let _place = place;
             let reading = read(scheduler.pool(), sha256, bytes, &sender);
             let outcome = scheduler.stop().run_until_cancelled(reading).await;
             if let Err(error) = outcome.unwrap_or(Err(Error::Stopping)) {

@@ -10,6 +10,7 @@ mod lease;
 mod objective;
 mod space;
 mod study;
+mod worker;
 
 pub use artifact::{announced, sha256};
 pub use front::front_to_wire;
@@ -19,12 +20,10 @@ pub use lease::{
     resumed, span, wait,
 };
 pub use space::{point, source};
-pub use study::{budget, overview_to_wire, spec, trial_to_wire};
+pub use study::{budget, overview_to_wire, priority, spec, trial_to_wire};
+pub use worker::{drain_to_wire, reason, worker_name, worker_to_wire};
 
-use crate::Error;
-
-/// Longest text taken in names and labels.
-const TEXT_BYTES_MAX: usize = 200;
+use crate::{Error, limits::TEXT_BYTES_MAX};
 
 fn invalid(text: impl Into<String>) -> Error {
     Error::Invalid(text.into())
@@ -37,7 +36,9 @@ fn text(what: &str, text: &str) -> Result<(), Error> {
     }
     if text.len() > TEXT_BYTES_MAX {
         let bytes = text.len();
-        return Err(invalid(format!("{what} has {bytes} bytes; at most {TEXT_BYTES_MAX} fit")));
+        return Err(invalid(format!(
+            "{what} has {bytes} bytes; at most {TEXT_BYTES_MAX} fit: shorten it"
+        )));
     }
     Ok(())
 }

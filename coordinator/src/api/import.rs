@@ -7,20 +7,18 @@ use recipe::Recipe;
 use sqlx::PgConnection;
 use tuner::{Point, Value};
 
-use super::{
-    convert,
-    studies::{Once, TRIALS_AT_ONCE_MAX, new_point},
-};
+use super::{convert, enqueue::new_point, once::Once};
 use crate::{
     Error,
     error::Doing as _,
+    limits::{IMPORTED_MAX, TRIALS_AT_ONCE_MAX},
     scheduler::Scheduler,
     storage::{
         self,
         imported::{self, Finished, Import},
         studies,
     },
-    study::{IMPORTED_MAX, Objective, Study, StudySpec, Whetstone},
+    study::{Objective, Study, StudySpec, Whetstone},
 };
 
 /// What is about to be imported, and what was left out.
@@ -75,13 +73,13 @@ pub async fn import(
     request: wire::ImportTrialsRequest,
 ) -> Result<wire::ImportTrialsResponse, Error> {
     use prost::Message as _;
-    let once = Once::of(&request.request_id, &request)?;
+    let once = Once::of("ImportTrials", &request.request_id, &request)?;
     let mut tx = storage::begin(scheduler.pool(), "import results").await?;
-    let study = studies::by_name(&mut tx, &request.study).await?;
     if let Some(kept) = once.answered(&mut tx).await? {
         return wire::ImportTrialsResponse::decode(kept.as_slice())
             .map_err(|error| Error::Plan(format!("a kept answer does not read: {error}")));
     }
+    let study = studies::by_name(&mut tx, &request.study).await?;
     let batch = match request.from {
         None => {
             return Err(Error::Invalid(

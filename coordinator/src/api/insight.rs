@@ -9,12 +9,10 @@ use super::convert;
 use crate::{
     Error,
     error::Doing as _,
+    limits::POSTERIORS_ASKED_AT_ONCE_MAX,
     scheduler::{Scheduler, believed::Believed},
     storage::{in_time, posterior, studies},
 };
-
-/// Most such calls computed at once; each keeps a processor busy for seconds if the study is large.
-const AT_ONCE_MAX: usize = 2;
 
 /// The way to the posteriors. Cheap to clone.
 #[derive(Clone)]
@@ -25,7 +23,7 @@ pub(super) struct Insights {
 
 impl Insights {
     pub(super) fn new(scheduler: Scheduler) -> Self {
-        Self { scheduler, permits: Arc::new(Semaphore::new(AT_ONCE_MAX)) }
+        Self { scheduler, permits: Arc::new(Semaphore::new(POSTERIORS_ASKED_AT_ONCE_MAX)) }
     }
 
     pub(super) async fn importance(&self, study: &str) -> Result<wire::Importance, Error> {

@@ -6,14 +6,18 @@ use proto::v1::{self as wire, worker_service_server::WorkerService};
 use tonic::{Request, Response, Status};
 
 use super::{convert, detached};
-use crate::scheduler::{Answer, Scheduler};
+use crate::{
+    limits::DETAIL_BYTES_MAX,
+    scheduler::{Answer, Scheduler},
+};
 
 /// What a worker waits before it asks again once every study has ended: it is told so at once, and
 /// not held, because it may want to go.
 const IDLE_PAUSE: Duration = Duration::from_secs(2);
 
-/// Longest text kept about a failure.
-const DETAIL_BYTES_MAX: usize = 8 << 10;
+/// What a worker waits that was told to go and has asked again: it does not know the word, or a person may
+/// take it back.
+const DRAINED_PAUSE: Duration = Duration::from_secs(30);
 
 /// The worker service of one replica.
 pub struct Leases {
@@ -44,8 +48,14 @@ impl WorkerService for Leases {
             Answer::Nothing { idle } => {
                 let pause = if idle { IDLE_PAUSE } else { Duration::ZERO };
                 let retry_after = Some(convert::span(pause));
-                wire::LeaseResponse { lease: None, retry_after, idle }
+                wire::LeaseResponse { lease: None, retry_after, idle, drain: None }
             }
+            Answer::Drained(order) => wire::LeaseResponse {
+                lease: None,
+                retry_after: Some(convert::span(DRAINED_PAUSE)),
+                idle: false,
+                drain: Some(convert::drain_to_wire(&order)),
+            },
         };
         Ok(Response::new(response))
     }
@@ -61,6 +71,7 @@ impl WorkerService for Leases {
         Ok(Response::new(wire::HeartbeatResponse {
             ttl: Some(convert::span(renewed.ttl)),
             directive: convert::directive_to_wire(renewed.directive),
+            drain: renewed.drain.as_ref().map(convert::drain_to_wire),
         }))
     }
 

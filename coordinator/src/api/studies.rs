@@ -1,47 +1,57 @@
 //! People's verbs.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use prost::Message;
 use proto::v1::{self as wire, study_service_server::StudyService};
-use sha2::{Digest as _, Sha256};
 use sqlx::{PgConnection, PgPool};
+use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status};
-use uuid::Uuid;
 
 use super::{
-    convert, detached, import,
+    admission::refusal,
+    convert, detached, enqueue, import,
     insight::Insights,
+    once::Once,
+    steering,
     watch::{self, Changes},
+    workers,
 };
 use crate::{
     Error,
     error::Doing as _,
     front::Front,
+    limits::{TRIALS_A_PAGE_MAX, WATCHES_MAX},
     scheduler::Scheduler,
-    storage::{self, events, idempotency, imported, leases, prospects, studies, trials},
+    storage::{self, imported, leases, prospects, studies, trials},
     study::{Overview, Study, StudySpec, StudyState},
     trial::{NewPoint, Trial},
 };
 
-/// Most points enqueued by one call, and most trials on a page.
-pub(super) const TRIALS_AT_ONCE_MAX: u32 = 1_000;
+/// How long one should wait that found no place to watch from: others look at the end of their study.
+const WATCH_PAUSE: Duration = Duration::from_secs(30);
 
 /// The study service of one replica.
 pub struct Studies {
     scheduler: Scheduler,
     insights: Insights,
+    watches: Arc<Semaphore>,
 }
 
 impl Studies {
     pub fn new(scheduler: Scheduler) -> Self {
-        Self { insights: Insights::new(scheduler.clone()), scheduler }
+        let watches = Arc::new(Semaphore::new(WATCHES_MAX));
+        Self { insights: Insights::new(scheduler.clone()), watches, scheduler }
     }
 
     /// Moves a study to another state and answers how it stands then.
-    async fn steer(&self, name: String, to: StudyState) -> Result<wire::Study, Status> {
-        let scheduler = self.scheduler.clone();
-        detached(async move { steer(&scheduler, &name, to).await }).await
+    async fn steer(
+        &self,
+        once: Result<Once, Error>,
+        name: String,
+        to: StudyState,
+    ) -> Result<wire::Study, Status> {
+        let (once, scheduler) = (once?, self.scheduler.clone());
+        detached(async move { steering::steer(&scheduler, once, &name, to).await }).await
     }
 }
 
@@ -93,7 +103,9 @@ impl StudyService for Studies {
         &self,
         request: Request<wire::PauseStudyRequest>,
     ) -> Result<Response<wire::PauseStudyResponse>, Status> {
-        let study = Some(self.steer(request.into_inner().name, StudyState::Paused).await?);
+        let request = request.into_inner();
+        let once = Once::of("PauseStudy", &request.request_id, &request);
+        let study = Some(self.steer(once, request.name, StudyState::Paused).await?);
         Ok(Response::new(wire::PauseStudyResponse { study }))
     }
 
@@ -101,7 +113,9 @@ impl StudyService for Studies {
         &self,
         request: Request<wire::ResumeStudyRequest>,
     ) -> Result<Response<wire::ResumeStudyResponse>, Status> {
-        let study = Some(self.steer(request.into_inner().name, StudyState::Active).await?);
+        let request = request.into_inner();
+        let once = Once::of("ResumeStudy", &request.request_id, &request);
+        let study = Some(self.steer(once, request.name, StudyState::Active).await?);
         Ok(Response::new(wire::ResumeStudyResponse { study }))
     }
 
@@ -109,7 +123,9 @@ impl StudyService for Studies {
         &self,
         request: Request<wire::CancelStudyRequest>,
     ) -> Result<Response<wire::CancelStudyResponse>, Status> {
-        let study = Some(self.steer(request.into_inner().name, StudyState::Cancelled).await?);
+        let request = request.into_inner();
+        let once = Once::of("CancelStudy", &request.request_id, &request);
+        let study = Some(self.steer(once, request.name, StudyState::Cancelled).await?);
         Ok(Response::new(wire::CancelStudyResponse { study }))
     }
 
@@ -127,11 +143,59 @@ impl StudyService for Studies {
         request: Request<wire::ExtendStudyRequest>,
     ) -> Result<Response<wire::ExtendStudyResponse>, Status> {
         let request = request.into_inner();
-        let max_trials = convert::budget(request.max_trials)?;
+        let scheduler = self.scheduler.clone();
+        let study = detached(async move { steering::extend(&scheduler, request).await }).await?;
+        Ok(Response::new(wire::ExtendStudyResponse { study: Some(study) }))
+    }
+
+    async fn prioritize_study(
+        &self,
+        request: Request<wire::PrioritizeStudyRequest>,
+    ) -> Result<Response<wire::PrioritizeStudyResponse>, Status> {
+        let request = request.into_inner();
         let scheduler = self.scheduler.clone();
         let study =
-            detached(async move { extend(&scheduler, &request.name, max_trials).await }).await?;
-        Ok(Response::new(wire::ExtendStudyResponse { study: Some(study) }))
+            detached(async move { steering::prioritize(&scheduler, request).await }).await?;
+        Ok(Response::new(wire::PrioritizeStudyResponse { study: Some(study) }))
+    }
+
+    async fn cancel_trial(
+        &self,
+        request: Request<wire::CancelTrialRequest>,
+    ) -> Result<Response<wire::CancelTrialResponse>, Status> {
+        let request = request.into_inner();
+        let scheduler = self.scheduler.clone();
+        let trial =
+            detached(async move { steering::cancel_trial(&scheduler, request).await }).await?;
+        Ok(Response::new(wire::CancelTrialResponse { trial: Some(trial) }))
+    }
+
+    async fn list_workers(
+        &self,
+        request: Request<wire::ListWorkersRequest>,
+    ) -> Result<Response<wire::ListWorkersResponse>, Status> {
+        let workers = workers::list(&self.scheduler, request.into_inner().with_gone).await?;
+        Ok(Response::new(wire::ListWorkersResponse { workers }))
+    }
+
+    async fn drain_workers(
+        &self,
+        request: Request<wire::DrainWorkersRequest>,
+    ) -> Result<Response<wire::DrainWorkersResponse>, Status> {
+        let request = request.into_inner();
+        let scheduler = self.scheduler.clone();
+        let workers = detached(async move { workers::drain(&scheduler, request).await }).await?;
+        Ok(Response::new(wire::DrainWorkersResponse { workers }))
+    }
+
+    async fn undrain_workers(
+        &self,
+        request: Request<wire::UndrainWorkersRequest>,
+    ) -> Result<Response<wire::UndrainWorkersResponse>, Status> {
+        let request = request.into_inner();
+        let scheduler = self.scheduler.clone();
+        let workers = detached(async move { workers::undrain(&scheduler, request).await }).await?;
+        Ok(Response::new(wire::UndrainWorkersResponse { workers }))
     }
 
     async fn import_trials(
@@ -150,8 +214,8 @@ impl StudyService for Studies {
     ) -> Result<Response<wire::ListTrialsResponse>, Status> {
         let request = request.into_inner();
         let limit = match request.limit {
-            0 => TRIALS_AT_ONCE_MAX,
-            limit => limit.min(TRIALS_AT_ONCE_MAX),
+            0 => TRIALS_A_PAGE_MAX,
+            limit => limit.min(TRIALS_A_PAGE_MAX),
         };
         let from = i32::try_from(request.from_number).unwrap_or(i32::MAX);
         let page = storage::in_time(async {
@@ -184,7 +248,7 @@ impl StudyService for Studies {
     ) -> Result<Response<wire::EnqueueTrialsResponse>, Status> {
         let request = request.into_inner();
         let scheduler = self.scheduler.clone();
-        let trials = detached(async move { enqueue(&scheduler, request).await }).await?;
+        let trials = detached(async move { enqueue::enqueue(&scheduler, request).await }).await?;
         Ok(Response::new(wire::EnqueueTrialsResponse { trials }))
     }
 
@@ -193,7 +257,13 @@ impl StudyService for Studies {
         request: Request<wire::WatchStudyRequest>,
     ) -> Result<Response<Self::WatchStudyStream>, Status> {
         let name = request.into_inner().name;
-        Ok(Response::new(watch::watch(self.scheduler.clone(), name).await?))
+        let place = Arc::clone(&self.watches).try_acquire_owned().map_err(|_| {
+            refusal(
+                format!("{WATCHES_MAX} watches are open, which is as many as may be"),
+                WATCH_PAUSE,
+            )
+        })?;
+        Ok(Response::new(watch::watch(self.scheduler.clone(), name, place).await?))
     }
 
     async fn get_importance(
@@ -264,7 +334,7 @@ async fn create(
     scheduler: &Scheduler,
     request: wire::CreateStudyRequest,
 ) -> Result<wire::Study, Error> {
-    let once = Once::of(&request.request_id, &request)?;
+    let once = Once::of("CreateStudy", &request.request_id, &request)?;
     let spec = convert::spec(request.spec)?;
     let mut tx = storage::begin(scheduler.pool(), "create a study").await?;
     if once.answered(&mut tx).await?.is_none() {
@@ -283,174 +353,4 @@ async fn create(
     let mut connection = storage::read(scheduler.pool(), "read studies").await?;
     let study = studies::by_name(&mut connection, &spec.name).await?;
     Ok(convert::overview_to_wire(&overview(&mut connection, study).await?))
-}
-
-async fn enqueue(
-    scheduler: &Scheduler,
-    request: wire::EnqueueTrialsRequest,
-) -> Result<Vec<wire::Trial>, Error> {
-    let once = Once::of(&request.request_id, &request)?;
-    let count = request.points.len();
-    if count == 0 || count > TRIALS_AT_ONCE_MAX as usize {
-        return Err(Error::Invalid(format!(
-            "{count} points in one call; send from 1 to {TRIALS_AT_ONCE_MAX}"
-        )));
-    }
-    let mut tx = storage::begin(scheduler.pool(), "enqueue trials").await?;
-    let study = studies::by_name(&mut tx, &request.study).await?;
-    let numbers: Vec<i32> = match once.answered(&mut tx).await? {
-        Some(numbers) => serde_json::from_slice(&numbers)
-            .map_err(|error| Error::Plan(format!("a kept answer does not read: {error}")))?,
-        None => {
-            let points = request
-                .points
-                .into_iter()
-                .map(|point| new_point(&study, convert::point(point)?))
-                .collect::<Result<Vec<_>, _>>()?;
-            let numbers = leases::enqueue(&mut tx, study.study_id, &points).await?;
-            let Some(numbers) = numbers else { return Err(no_room(&study, count)) };
-            once.keep(&mut tx, &serde_json::to_vec(&numbers).expect("numbers are JSON")).await?;
-            tx.commit().await.doing("enqueue trials")?;
-            scheduler.changed(study.study_id);
-            numbers
-        }
-    };
-    let mut connection = storage::read(scheduler.pool(), "read studies").await?;
-    let mut added = Vec::new();
-    for number in numbers {
-        let trial = trials::by_number(&mut connection, &study, number).await?;
-        added.push(convert::trial_to_wire(&trial));
-    }
-    Ok(added)
-}
-
-fn no_room(study: &Study, asked: usize) -> Error {
-    let name = study.spec.name.clone();
-    if study.state.is_final() {
-        let state = study.state.as_str();
-        return Error::StudyEnded { name, state, verb: "given more trials" };
-    }
-    let budget = study.spec.max_trials;
-    Error::BudgetSpent { name, left: budget - study.next_number, budget, asked }
-}
-
-/// A person's point in both coordinate systems; absent active parameters take their default.
-pub(super) fn new_point(study: &Study, mut point: tuner::Point) -> Result<NewPoint, Error> {
-    let space = &study.spec.space;
-    for parameter in space.parameters() {
-        if let Some(default) = &parameter.default {
-            point.entry(parameter.name.clone()).or_insert_with(|| default.clone());
-        }
-    }
-    let unit_point = space.encode(&point).map_err(|error| Error::Invalid(error.to_string()))?;
-    Ok(NewPoint { point: space.decode(&unit_point), unit_point })
-}
-
-async fn steer(scheduler: &Scheduler, name: &str, to: StudyState) -> Result<wire::Study, Error> {
-    let open = [StudyState::Active, StudyState::Paused];
-    let mut tx = storage::begin(scheduler.pool(), "steer a study").await?;
-    let study = studies::by_name(&mut tx, name).await?;
-    if !studies::set_state(&mut tx, study.study_id, &open, to).await? {
-        // Asking for the state that a study is in is no mistake: the answer was lost, perhaps. It is
-        // read again, because it may have come to it only now.
-        let now = studies::by_name(&mut tx, name).await?;
-        if now.state != to {
-            let verb = match to {
-                StudyState::Paused => "paused",
-                StudyState::Active => "resumed",
-                StudyState::Cancelled | StudyState::Completed => "cancelled",
-            };
-            let (name, state) = (name.to_owned(), now.state.as_str());
-            return Err(Error::StudyEnded { name, state, verb });
-        }
-    }
-    let detail = serde_json::json!({ "from": study.state.as_str(), "to": to.as_str() });
-    events::note(&mut tx, study.study_id, None, "steer", detail).await?;
-    tx.commit().await.doing("steer a study")?;
-    tracing::info!(study = name, to = to.as_str(), "study steered");
-
-    // In transactions of their own: the study's lock is the last to be taken, never the first.
-    let mut tx = storage::begin(scheduler.pool(), "withdraw trials").await?;
-    if to == StudyState::Cancelled {
-        let grace = scheduler.cancel_grace();
-        leases::cancel_open(&mut tx, study.study_id, grace).await?;
-    }
-    studies::close_if_done(&mut tx, study.study_id).await?;
-    let study = studies::by_name(&mut tx, name).await?;
-    let study_id = study.study_id;
-    let overview = overview(&mut tx, study).await?;
-    tx.commit().await.doing("withdraw trials")?;
-    scheduler.changed(study_id);
-    Ok(convert::overview_to_wire(&overview))
-}
-
-/// Gives a study another budget and answers how it stands then.
-async fn extend(scheduler: &Scheduler, name: &str, max_trials: i32) -> Result<wire::Study, Error> {
-    let mut tx = storage::begin(scheduler.pool(), "extend a study").await?;
-    let study = studies::by_name(&mut tx, name).await?;
-    let study_id = study.study_id;
-    if !studies::extend(&mut tx, study_id, max_trials).await? {
-        return Err(not_extended(&study, max_trials));
-    }
-    let detail = serde_json::json!({ "from": study.spec.max_trials, "to": max_trials });
-    events::note(&mut tx, study_id, None, "extend", detail).await?;
-    // A budget cut down to what is planned may be spent already.
-    studies::close_if_done(&mut tx, study_id).await?;
-    let study = studies::by_name(&mut tx, name).await?;
-    let overview = overview(&mut tx, study).await?;
-    tx.commit().await.doing("extend a study")?;
-    tracing::info!(study = name, max_trials, "study extended");
-    scheduler.changed(study_id);
-    Ok(convert::overview_to_wire(&overview))
-}
-
-/// Why a study could not be given a budget. As it stood a moment before: it may have changed since.
-fn not_extended(study: &Study, max_trials: i32) -> Error {
-    let name = study.spec.name.clone();
-    match study.state {
-        StudyState::Cancelled => {
-            Error::StudyEnded { name, state: study.state.as_str(), verb: "extended" }
-        }
-        StudyState::Completed if study.exhausted && max_trials > study.next_number => {
-            Error::SpaceExhausted { name }
-        }
-        _ => {
-            let planned = study.next_number;
-            let has_ended = study.state == StudyState::Completed;
-            let least = planned + i32::from(has_ended);
-            Error::BudgetTooSmall { name, asked: max_trials, planned, least }
-        }
-    }
-}
-
-/// A call that may be repeated: nothing to it unless it carries a request id.
-pub(super) struct Once {
-    request_id: Option<Uuid>,
-    sha256: Vec<u8>,
-}
-
-impl Once {
-    pub(super) fn of(request_id: &str, request: &impl Message) -> Result<Self, Error> {
-        let request_id = match request_id {
-            "" => None,
-            text => Some(Uuid::parse_str(text).map_err(|_| {
-                Error::Invalid("request_id is not a uuid; leave it empty if you need none".into())
-            })?),
-        };
-        Ok(Self { request_id, sha256: Sha256::digest(request.encode_to_vec()).to_vec() })
-    }
-
-    pub(super) async fn answered(&self, db: &mut PgConnection) -> Result<Option<Vec<u8>>, Error> {
-        match self.request_id {
-            Some(request_id) => idempotency::answered(db, request_id, &self.sha256).await,
-            None => Ok(None),
-        }
-    }
-
-    pub(super) async fn keep(&self, db: &mut PgConnection, response: &[u8]) -> Result<(), Error> {
-        match self.request_id {
-            Some(request_id) => idempotency::keep(db, request_id, &self.sha256, response).await,
-            None => Ok(()),
-        }
-    }
 }

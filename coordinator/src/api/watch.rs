@@ -3,7 +3,7 @@
 use std::{pin::Pin, time::Duration};
 
 use proto::v1 as wire;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_stream::{Stream, wrappers::ReceiverStream};
 use tonic::Status;
 
@@ -11,6 +11,7 @@ use super::{convert, studies::overview};
 use crate::{
     Error,
     error::Doing as _,
+    limits::TRIALS_WATCHED_MAX,
     scheduler::Scheduler,
     storage::{self, events, studies, trials},
 };
@@ -21,14 +22,15 @@ const LOOK: Duration = Duration::from_millis(500);
 /// Messages that may wait for a slow reader; beyond it the watch waits too.
 const WAITING_MAX: usize = 4;
 
-/// Most trials in one message.
-const TRIALS_MAX: i64 = 10_000;
-
 pub type Changes = Pin<Box<dyn Stream<Item = Result<wire::WatchStudyResponse, Status>> + Send>>;
 
 /// The whole study first, then what changed, until it ends, the reader leaves or the coordinator
-/// stops.
-pub async fn watch(scheduler: Scheduler, name: String) -> Result<Changes, Error> {
+/// stops. The place is free again after that.
+pub async fn watch(
+    scheduler: Scheduler,
+    name: String,
+    place: OwnedSemaphorePermit,
+) -> Result<Changes, Error> {
     // Fails before the stream begins, so that a wrong name is an ordinary error.
     let found = storage::in_time(async {
         let mut connection = scheduler.pool().acquire().await.doing("reach the database")?;
@@ -36,7 +38,11 @@ pub async fn watch(scheduler: Scheduler, name: String) -> Result<Changes, Error>
     });
     found.await?;
     let (sender, receiver) = mpsc::channel(WAITING_MAX);
-    scheduler.tasks().spawn(follow(scheduler.clone(), name, sender));
+    let followed = scheduler.clone();
+    scheduler.tasks().spawn(async move {
+        let _place = place;
+        follow(followed, name, sender).await;
+    });
     Ok(Box::pin(ReceiverStream::new(receiver)))
 }
 
@@ -92,7 +98,7 @@ async fn look(
     let ended = study.state.is_final();
     let now = events::last(&mut connection, study.study_id).await?;
     let changed = match *seen {
-        None => trials::page(&mut connection, &study, 0, TRIALS_MAX).await?,
+        None => trials::page(&mut connection, &study, 0, TRIALS_WATCHED_MAX).await?,
         Some(seen) => trials::changed_since(&mut connection, &study, seen).await?,
     };
     *seen = Some(now);

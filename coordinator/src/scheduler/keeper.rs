@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     error::{Doing as _, Error},
+    limits::{ASKERS_AT_ONCE_MAX, INBOX_MAX},
     storage::{
         in_time,
         leases::Handed,
@@ -29,17 +30,11 @@ use crate::{
     trial::{Asker, Lease, LeaseRef, trial_seed},
 };
 
-/// Most askers served by one plan; the rest wait for the next.
-const ASKERS_AT_ONCE_MAX: usize = 64;
-
 /// Lost races after which askers are told to ask again.
 const TRIES_MAX: usize = 8;
 
 /// How long a keeper outlives the last thing it was told.
 const LINGER: Duration = Duration::from_secs(300);
-
-/// Requests that may wait for a keeper; beyond it askers wait to be let in.
-const INBOX: usize = 1_024;
 
 enum Message {
     /// Somebody wants a trial.
@@ -69,7 +64,7 @@ impl Keeper {
         stop: &CancellationToken,
         tasks: &TaskTracker,
     ) -> Self {
-        let (inbox, messages) = mpsc::channel(INBOX);
+        let (inbox, messages) = mpsc::channel(INBOX_MAX);
         let ahead = Ahead::new(pool.clone(), study_id, stop, tasks);
         let task = Task {
             pool,

@@ -4,6 +4,7 @@
 //! statements that hand it out. Who takes a look takes with it one of the trials that were seen there, so
 //! that ten thousand askers do not run after the same ten.
 
+use std::cmp::Reverse;
 use std::sync::{
     Arc,
     atomic::{AtomicI64, Ordering::Relaxed},
@@ -79,15 +80,19 @@ impl Openings {
 }
 
 impl Look {
-    /// Takes one trial of the study that has the fewest running among those that the asker serves, so that
-    /// no study starves beside another; of equals the older one. `skip` were tried in vain.
+    /// Takes one trial of a study that the asker serves: of those of the highest priority that have something
+    /// the one that has the fewest running, so that no study starves beside its like; of equals the older.
+    /// `skip` were tried in vain.
     pub fn take(&self, asker: &Asker, skip: &[i64]) -> Option<Try> {
         let mut served: Vec<&Seen> = self
             .studies
             .iter()
             .filter(|seen| seen.is_served_by(asker) && !skip.contains(&seen.opening.study_id))
             .collect();
-        served.sort_by_key(|seen| seen.opening.running + seen.taken.load(Relaxed));
+        served.sort_by_key(|seen| {
+            let running = seen.opening.running + seen.taken.load(Relaxed);
+            (Reverse(seen.opening.priority), running)
+        });
         served.into_iter().find_map(Seen::take)
     }
 
@@ -137,6 +142,7 @@ mod tests {
             study_id,
             name: format!("study-{study_id}"),
             kinds: vec!["external".into()],
+            priority: 0,
             is_final: false,
             is_limited: false,
             running,
@@ -190,6 +196,14 @@ mod tests {
         assert_eq!(look.take(&asker(&["study-3"]), &[]), None);
         let other = Asker { objectives: vec!["whetstone".into()], ..asker(&[]) };
         assert_eq!(look.take(&other, &[]), None);
+    }
+
+    #[test]
+    fn a_higher_priority_goes_first_and_leaves_what_it_has_not() {
+        let look = look(vec![opening(1, 0, 0, 9), Opening { priority: 1, ..opening(2, 7, 0, 1) }]);
+        let plan = |study_id| Some(Try::Plan { study_id, is_limited: false });
+        assert_eq!(look.take(&asker(&[]), &[]), plan(2));
+        assert_eq!(look.take(&asker(&[]), &[]), plan(1));
     }
 
     #[test]

@@ -1,6 +1,5 @@
-//! On a tick: puts lapsed trials back, closes studies that are done, withdraws what a cancel left,
-//! deletes what workers stored and
-//! nobody needs any more.
+//! On a tick: puts lapsed trials back, closes studies that are done, withdraws what a cancel left, forgets
+//! old request ids, deletes what workers stored and nobody needs any more.
 //!
 //! Every replica runs one. They cannot harm each other: the statements lock what they move.
 
@@ -13,7 +12,12 @@ use super::Scheduler;
 use crate::error::Doing as _;
 use crate::{
     error::Error,
-    storage::{self, artifacts, leases, studies},
+    limits::REAPS_MAX,
+    storage::{
+        self, artifacts, idempotency,
+        leases::{self, Reaped},
+        studies,
+    },
 };
 
 /// Runs until the scheduler stops. `tick` is the mean time between passes; each is drawn from half
@@ -25,22 +29,34 @@ pub async fn run(scheduler: Scheduler, tick: Duration) {
         if stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
             return;
         }
-        match pass(&scheduler).await {
+        match look(&scheduler).await {
             Ok(()) => {}
             Err(error) if error.is_passing() => tracing::debug!(%error, "reaper: database away"),
             Err(error) => {
                 let cause: &dyn std::error::Error = &error;
-                tracing::error!(error = cause, "reaper: pass failed");
+                tracing::error!(error = cause, "reaper: a look failed");
             }
         }
     }
 }
 
-async fn pass(scheduler: &Scheduler) -> Result<(), Error> {
+/// Does all that there is to do now.
+///
+/// # Errors
+///
+/// [`Error::Storage`]; the next look begins where this one ended.
+pub async fn look(scheduler: &Scheduler) -> Result<(), Error> {
     let pool = scheduler.pool();
-    for study_id in storage::in_time(leases::reap(pool)).await? {
-        tracing::info!(study_id, "a lease lapsed; its trial is free for others");
-        scheduler.changed(study_id);
+    // Until none is left: a switch that dies takes the leases of thousands of workers with it.
+    for _ in 0..REAPS_MAX {
+        let Reaped { studies, is_full } = storage::in_time(leases::reap(pool)).await?;
+        for study_id in studies {
+            tracing::info!(study_id, "leases lapsed; their trials are free for others");
+            scheduler.changed(study_id);
+        }
+        if !is_full || scheduler.stop().is_cancelled() {
+            break;
+        }
     }
     for study_id in storage::in_time(close_done(pool)).await? {
         scheduler.changed(study_id);
@@ -48,6 +64,11 @@ async fn pass(scheduler: &Scheduler) -> Result<(), Error> {
     for study_id in storage::in_time(withdraw_rest(scheduler)).await? {
         scheduler.changed(study_id);
     }
+    let forgotten = async {
+        let mut connection = pool.acquire().await.doing("reach the database")?;
+        idempotency::forget(&mut connection).await
+    };
+    storage::in_time(forgotten).await?;
     artifacts::sweep(pool).await
 }
 

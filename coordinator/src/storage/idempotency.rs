@@ -3,7 +3,10 @@
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::error::{Doing as _, Error};
+use crate::{
+    error::{Doing as _, Error},
+    limits::{REQUEST_IDS_FORGOTTEN_MAX, REQUEST_IDS_KEPT},
+};
 
 /// What an earlier call with this id was answered, if there was one. While another is under way, as
 /// when a client has given up on it and asks again, this waits for its end, for at most the lock
@@ -17,7 +20,7 @@ pub async fn answered(
     request_id: Uuid,
     request_sha256: &[u8],
 ) -> Result<Option<Vec<u8>>, Error> {
-    // A statement of its own: the next one then sees what the holder committed.
+    // A statement of its own: the next one then sees what the last holder of the lock committed.
     sqlx::query(
         "-- idempotency::answered, lock
         select pg_advisory_xact_lock(hashtextextended('request:' || $1::text, 0))",
@@ -41,7 +44,7 @@ pub async fn answered(
     }
 }
 
-/// Keeps an answer, in the transaction of the deed it answers.
+/// Keeps an answer, in the transaction of the deed it answers, after [`answered`] has found none.
 pub async fn keep(
     db: &mut PgConnection,
     request_id: Uuid,
@@ -58,5 +61,25 @@ pub async fn keep(
     .execute(db)
     .await
     .doing("keep an answer")?;
+    Ok(())
+}
+
+/// Forgets answers that nobody asks for any more.
+pub async fn forget(db: &mut PgConnection) -> Result<(), Error> {
+    sqlx::query(
+        "-- idempotency::forget
+        delete from idempotency
+         where request_id in (
+               select request_id from idempotency
+                where at < clock_timestamp() - make_interval(secs => $1)
+                order by at
+                limit $2
+                  for update skip locked)",
+    )
+    .bind(REQUEST_IDS_KEPT.as_secs_f64())
+    .bind(REQUEST_IDS_FORGOTTEN_MAX)
+    .execute(db)
+    .await
+    .doing("forget old answers")?;
     Ok(())
 }

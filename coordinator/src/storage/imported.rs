@@ -9,7 +9,8 @@ use tuner::Point;
 use super::{events, posterior::Imported};
 use crate::{
     error::{Doing as _, Error},
-    study::{IMPORTED_MAX, Study},
+    limits::IMPORTED_MAX,
+    study::Study,
     trial::NewPoint,
 };
 

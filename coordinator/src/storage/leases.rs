@@ -5,16 +5,18 @@
 //! worker whose trial was handed on changes no row. Expiry only lets others in: a late report that
 //! nobody forestalled is still good work.
 
+mod cancel;
 mod complete;
 mod give_back;
 mod insert;
 mod reap;
 mod take;
 
+pub use cancel::{cancel_one, cancel_open};
 pub use complete::{Recorded, complete};
-pub use give_back::{cancel_open, fail, release};
+pub use give_back::{fail, release};
 pub use insert::{Basis, Handed, Planned, enqueue, insert_planned};
-pub use reap::reap;
+pub use reap::{Reaped, reap};
 pub use take::{held_by, take_queued};
 
 use std::time::Duration;
@@ -24,6 +26,7 @@ use sqlx::PgConnection;
 use crate::{
     error::{Doing as _, Error},
     trial::{Directive, LeaseRef, Renewed},
+    worker::DrainOrder,
 };
 
 /// A deadline may already have passed when the row is read; no right is left then.
@@ -43,13 +46,16 @@ pub async fn renew(
     progress: f64,
     lease_ttl: Duration,
 ) -> Result<Renewed, Error> {
-    let renewed: Option<(f64, bool, bool)> = sqlx::query_as(
+    let renewed: Option<(f64, bool, bool, Option<String>, bool)> = sqlx::query_as(
         "-- leases::renew
         update lease
            set expires_at = least(clock_timestamp() + make_interval(secs => $5), deadline_at),
                progress = $4
          where trial_id = $1 and attempt = $2 and lease_id = $3
-        returning extract(epoch from expires_at - clock_timestamp())::float8, cancel, prune",
+        returning extract(epoch from expires_at - clock_timestamp())::float8, cancel, prune,
+                  (select w.drained_because from worker w where w.worker_id = lease.worker_id),
+                  coalesce((select w.is_unfit from worker w
+                             where w.worker_id = lease.worker_id), false)",
     )
     .bind(fence.trial_id)
     .bind(fence.attempt)
@@ -60,8 +66,13 @@ pub async fn renew(
     .await
     .doing("renew a lease")?;
     match renewed {
-        Some((seconds, cancel, prune)) => {
-            Ok(Renewed { ttl: ttl(seconds), directive: Directive::of(cancel, prune) })
+        Some((seconds, cancel, prune, drained_because, is_unfit)) => {
+            let drain = DrainOrder::of(drained_because, is_unfit);
+            let directive = match Directive::of(cancel, prune) {
+                Directive::Continue if drain.is_some() => Directive::Drain,
+                directive => directive,
+            };
+            Ok(Renewed { ttl: ttl(seconds), directive, drain })
         }
         None => Err(lost(fence)),
     }

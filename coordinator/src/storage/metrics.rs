@@ -4,6 +4,7 @@ use sqlx::{PgConnection, types::Json};
 
 use crate::{
     error::{Doing as _, Error},
+    limits::METRICS_MAX,
     study::{Direction, EarlyStopping},
     trial::{Directive, LeaseRef},
 };
@@ -48,7 +49,7 @@ struct Row {
 ///
 /// # Errors
 ///
-/// [`Error::LeaseLost`] if the attempt no longer holds its lease.
+/// [`Error::LeaseLost`] if the attempt no longer holds its lease; [`Error::TooManyMetrics`].
 pub async fn insert(
     db: &mut PgConnection,
     fence: &LeaseRef,
@@ -62,8 +63,9 @@ pub async fn insert(
         "-- metrics::insert
         with held as (
             update lease
-               set progress = $7
+               set progress = $7, metrics = metrics + cardinality($4::int[])
              where trial_id = $1 and attempt = $2 and lease_id = $3
+               and metrics + cardinality($4::int[]) <= $8
             returning trial_id, attempt, cancel, prune),
         added as (
             insert into metric (trial_id, attempt, step, name, value)
@@ -82,18 +84,35 @@ pub async fn insert(
     .bind(names)
     .bind(values)
     .bind(progress)
-    .fetch_optional(db)
+    .bind(METRICS_MAX)
+    .fetch_optional(&mut *db)
     .await
     .doing("add metrics")?;
-    let told = told.ok_or(Error::LeaseLost {
-        trial_id: fence.trial_id,
-        attempt: fence.attempt,
-        lease_id: fence.lease_id,
-    })?;
+    let Some(told) = told else { return Err(refused(db, fence).await?) };
     Ok(Told {
         study_id: told.study_id,
         direction: Direction::of(&told.direction),
         early_stopping: told.early_stopping.map(|json| json.0),
         directive: Directive::of(told.cancel, told.prune),
+    })
+}
+
+/// Why metrics of an attempt were not taken: it has none left, or no lease.
+async fn refused(db: &mut PgConnection, fence: &LeaseRef) -> Result<Error, Error> {
+    let &LeaseRef { trial_id, attempt, lease_id } = fence;
+    let is_held: bool = sqlx::query_scalar(
+        "-- metrics::refused
+        select exists (select from lease
+                        where trial_id = $1 and attempt = $2 and lease_id = $3)",
+    )
+    .bind(trial_id)
+    .bind(attempt)
+    .bind(lease_id)
+    .fetch_one(db)
+    .await
+    .doing("look for a lease")?;
+    Ok(match is_held {
+        true => Error::TooManyMetrics { trial_id, attempt, limit: METRICS_MAX },
+        false => Error::LeaseLost { trial_id, attempt, lease_id },
     })
 }

@@ -29,7 +29,7 @@ pub const GRANTS: &[(&str, &str)] = &[
     (
         "study",
         "select, insert, update (state, max_trials, next_number, next_obs, posterior_version, exhausted, \
-         converged, gain_counts_from, ended_because, finished_at)",
+         converged, gain_counts_from, ended_because, finished_at, priority)",
     ),
     ("study_param", "select, insert"),
     // Not its point.
@@ -44,12 +44,19 @@ pub const GRANTS: &[(&str, &str)] = &[
         "select, insert, update (ended_at, outcome, failure_class, detail, resumed_from_epoch)",
     ),
     ("result", "select, insert"),
-    ("lease", "select, insert, update (cancel, prune, progress, expires_at, deadline_at), delete"),
-    ("worker", "select, insert"),
+    (
+        "lease",
+        "select, insert, update (cancel, prune, progress, metrics, expires_at, deadline_at), delete",
+    ),
+    (
+        "worker",
+        "select, insert, update (seen_at, drained_because, is_unfit, drained_at, failures_count_from)",
+    ),
     ("metric", "select, insert"),
     ("event", "select, insert"),
     ("late_report", "select, insert"),
-    ("idempotency", "select, insert"),
+    // Forgotten after a time.
+    ("idempotency", "select, insert, delete"),
     ("suggestion", "select, insert"),
     ("pruning", "select, insert"),
     ("imported", "select, insert"),
@@ -164,7 +171,8 @@ fn set_rights() -> String {
         revoke all on all tables in schema public, v1 from public, {COORDINATOR}, {ANALYST};
         grant usage on schema v1 to {ANALYST};
         grant select on all tables in schema v1 to {ANALYST};
-        grant usage on schema public to {COORDINATOR};"
+        grant usage on schema public, v1 to {COORDINATOR};
+        grant select on v1.workers to {COORDINATOR};"
     );
     // Whoever plans numbers trials before it inserts them: other rows of the same statement refer to them.
     statements += &format!("\ngrant usage on sequence public.trial_trial_id_seq to {COORDINATOR};");

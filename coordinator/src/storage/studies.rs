@@ -1,5 +1,9 @@
 //! Studies: created, read, steered, closed.
 
+mod steer;
+
+pub use steer::{extend, prioritize};
+
 use sqlx::{PgConnection, types::Json};
 use time::OffsetDateTime;
 use tuner::{Domain, Parameter, Scale, Space};
@@ -7,13 +11,11 @@ use tuner::{Domain, Parameter, Scale, Space};
 use crate::{
     error::{Doing as _, Error},
     goals::{Constraint, FurtherObjective, Goals},
+    limits::{PARALLEL_MAX, STUDIES_LISTED_MAX},
     study::{
-        Direction, EarlyStopping, EndReason, Objective, PARALLEL_MAX, Study, StudySpec, StudyState,
+        Direction, EarlyStopping, EndReason, Objective, Study, StudySpec, StudyState, is_study_name,
     },
 };
-
-/// Most studies a list shows.
-const LISTED_MAX: i64 = 1_000;
 
 /// A row of `study`.
 #[derive(sqlx::FromRow)]
@@ -38,6 +40,7 @@ pub(super) struct Row {
     reference: Option<f64>,
     early_stopping: Option<Json<EarlyStopping>>,
     gain_min: Option<f64>,
+    priority: i16,
     next_number: i32,
     next_obs: i32,
     posterior_version: i64,
@@ -80,6 +83,7 @@ impl From<Row> for Study {
                 },
                 early_stopping: row.early_stopping.map(|json| json.0),
                 gain_min: row.gain_min,
+                priority: row.priority,
             },
             state: row.state,
             next_number: row.next_number,
@@ -104,7 +108,7 @@ macro_rules! select {
             "
         select study_id, name, state, space, objective, direction, algorithm, start_points,
                start_design, seed, max_trials, max_parallel, max_failures, max_trial_seconds,
-               checkpoint_epochs, also, constraints, reference, early_stopping, gain_min,
+               checkpoint_epochs, also, constraints, reference, early_stopping, gain_min, priority,
                next_number, next_obs, posterior_version, exhausted, converged, ended_because,
                created_at, finished_at
           from study ",
@@ -117,15 +121,16 @@ macro_rules! select {
 ///
 /// # Errors
 ///
-/// [`Error::StudyExists`] if the name is taken.
+/// [`Error::StudyExists`] if the name is taken; [`Error::TooManyStudies`].
 pub async fn insert(db: &mut PgConnection, spec: &StudySpec) -> Result<i64, Error> {
+    steer::leave_room(db).await?;
     let study_id: Option<i64> = sqlx::query_scalar(
         "-- studies::insert
         insert into study (name, space, objective, direction, algorithm, start_points, seed,
                            max_trials, max_parallel, max_failures, max_trial_seconds,
                            checkpoint_epochs, start_design, also, constraints, reference,
-                           early_stopping, gain_min)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+                           early_stopping, gain_min, priority)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
             on conflict (name) do nothing
         returning study_id",
     )
@@ -147,6 +152,7 @@ pub async fn insert(db: &mut PgConnection, spec: &StudySpec) -> Result<i64, Erro
     .bind(spec.goals.reference)
     .bind(spec.early_stopping.as_ref().map(Json))
     .bind(spec.gain_min)
+    .bind(spec.priority)
     .fetch_optional(&mut *db)
     .await
     .doing("create a study")?;
@@ -203,6 +209,10 @@ async fn insert_param(
 ///
 /// [`Error::StudyNotFound`].
 pub async fn by_name(db: &mut PgConnection, name: &str) -> Result<Study, Error> {
+    // What cannot name a study is not looked for: Postgres refuses some of it.
+    if !is_study_name(name) {
+        return Err(Error::StudyNotFound { name: name.to_owned() });
+    }
     let row: Option<Row> = sqlx::query_as(select!("studies::by_name", "where name = $1"))
         .bind(name)
         .fetch_optional(db)
@@ -225,7 +235,7 @@ pub async fn by_id(db: &mut PgConnection, study_id: i64) -> Result<Option<Study>
 pub async fn list(db: &mut PgConnection) -> Result<Vec<Study>, Error> {
     let rows: Vec<Row> =
         sqlx::query_as(select!("studies::list", "order by study_id desc limit $1"))
-            .bind(LISTED_MAX)
+            .bind(STUDIES_LISTED_MAX)
             .fetch_all(db)
             .await
             .doing("list studies")?;
@@ -241,6 +251,8 @@ pub struct Opening {
     pub name: String,
     /// The kinds of objective of which it has one.
     pub kinds: Vec<String>,
+    /// Served before those of a lower one.
+    pub priority: i16,
     /// Whether it has ended for good.
     pub is_final: bool,
     /// Whether `max_parallel` limits it.
@@ -258,7 +270,7 @@ pub async fn openings(db: &mut PgConnection) -> Result<Vec<Opening>, Error> {
     sqlx::query_as(
         "-- studies::openings
         select s.study_id, s.name, array(select jsonb_object_keys(s.objective)) as kinds,
-               s.state in ('completed', 'cancelled') as is_final,
+               s.priority, s.state in ('completed', 'cancelled') as is_final,
                s.max_parallel < $1 as is_limited,
                coalesce(o.running, 0) as running,
                coalesce(o.due, 0) as due,
@@ -304,33 +316,6 @@ pub async fn set_state(
     .execute(db)
     .await
     .doing("change a study's state")?;
-    Ok(moved.rows_affected() == 1)
-}
-
-/// Gives a study another budget, and opens one that was completed; `false` if its state, what is planned
-/// already or an exhausted space forbids that.
-///
-/// One that ended for want of gain goes on: what was found out about its prospects until now no longer
-/// counts.
-pub async fn extend(db: &mut PgConnection, study_id: i64, max_trials: i32) -> Result<bool, Error> {
-    let moved = sqlx::query(
-        "-- studies::extend
-        update study
-           set max_trials = $2,
-               state = case when state = 'completed' then 'active' else state end,
-               finished_at = null,
-               ended_because = null,
-               gain_counts_from = case when converged then next_obs else gain_counts_from end,
-               converged = false
-         where study_id = $1
-           and (state in ('active', 'paused') and $2 >= next_number
-                or state = 'completed' and $2 > next_number and not exhausted)",
-    )
-    .bind(study_id)
-    .bind(max_trials)
-    .execute(db)
-    .await
-    .doing("give a study another budget")?;
     Ok(moved.rows_affected() == 1)
 }
 

@@ -140,7 +140,7 @@ impl People {
     }
 
     async fn pause_and_resume(&mut self, name: &str) {
-        let request = PauseStudyRequest { name: name.to_owned() };
+        let request = PauseStudyRequest { name: name.to_owned(), ..Default::default() };
         let call = |caller: &Caller| {
             let (mut client, request) = (caller.studies(), within(DEADLINE, request.clone()));
             async move { client.pause_study(request).await }
@@ -148,7 +148,7 @@ impl People {
         let paused = self.caller.until_answered(call).await;
         self.only_if_open("PauseStudy", paused);
         sleep(self.dice.between(Duration::from_millis(200), Duration::from_secs(2))).await;
-        let request = ResumeStudyRequest { name: name.to_owned() };
+        let request = ResumeStudyRequest { name: name.to_owned(), ..Default::default() };
         let call = |caller: &Caller| {
             let (mut client, request) = (caller.studies(), within(DEADLINE, request.clone()));
             async move { client.resume_study(request).await }
@@ -158,7 +158,7 @@ impl People {
     }
 
     async fn cancel(&mut self, name: &str) {
-        let request = CancelStudyRequest { name: name.to_owned() };
+        let request = CancelStudyRequest { name: name.to_owned(), ..Default::default() };
         let call = |caller: &Caller| {
             let (mut client, request) = (caller.studies(), within(DEADLINE, request.clone()));
             async move { client.cancel_study(request).await }
@@ -211,7 +211,8 @@ impl People {
         self.wanted.study(name, |study| {
             study.budgets.insert(max_trials);
         });
-        let request = ExtendStudyRequest { name: name.to_owned(), max_trials };
+        let request =
+            ExtendStudyRequest { name: name.to_owned(), max_trials, ..Default::default() };
         let call = |caller: &Caller| {
             let (mut client, request) = (caller.studies(), within(DEADLINE, request.clone()));
             async move { client.extend_study(request).await }

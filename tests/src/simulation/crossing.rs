@@ -270,7 +270,7 @@ impl Place {
         let replica = Replica::new((*self.coordinators.connect_options()).clone());
         let cancel = || {
             let mut people = replica.people.clone();
-            let request = CancelStudyRequest { name: self.name.clone() };
+            let request = CancelStudyRequest { name: self.name.clone(), ..Default::default() };
             tokio::spawn(async move { people.cancel_study(request).await })
         };
         let cancelled = [cancel(), cancel()];

@@ -66,7 +66,7 @@ async fn at_rest_nothing_may_be_open_but_what_a_person_paused() {
     let named = |study: &str, number| (study.to_owned(), number);
     let all = [named("lived", 8), named("lived", 9), named("withdrawn", 2)];
     assert_eq!(open(&mut db).await, all);
-    let pause = proto::v1::PauseStudyRequest { name: "lived".into() };
+    let pause = proto::v1::PauseStudyRequest { name: "lived".into(), ..Default::default() };
     coordinator.studies().pause_study(pause).await.unwrap();
     assert_eq!(open(&mut db).await, all[2..]);
 }
@@ -282,7 +282,7 @@ async fn a_database_at_work_gives_no_false_alarm() {
             .unwrap();
         looks += 1;
         if looks == 20 {
-            let cancel = CancelStudyRequest { name: "withdrawn".into() };
+            let cancel = CancelStudyRequest { name: "withdrawn".into(), ..Default::default() };
             south.studies().cancel_study(cancel).await.unwrap();
         }
     }

@@ -50,7 +50,7 @@ async fn import(
 }
 
 async fn extend(coordinator: &Coordinator, name: &str, max_trials: u32) -> Result<Study, Status> {
-    let request = ExtendStudyRequest { name: name.into(), max_trials };
+    let request = ExtendStudyRequest { name: name.into(), max_trials, ..Default::default() };
     let response = coordinator.studies().extend_study(request).await?;
     Ok(response.into_inner().study.unwrap())
 }
@@ -365,7 +365,7 @@ async fn a_completed_study_goes_on_with_a_larger_budget_and_a_cancelled_one_does
     assert_eq!(coordinator.study("longer").await.state(), StudyState::Completed);
 
     coordinator.create(rates("over", 3)).await;
-    let cancel = CancelStudyRequest { name: "over".into() };
+    let cancel = CancelStudyRequest { name: "over".into(), ..Default::default() };
     coordinator.studies().cancel_study(cancel).await.unwrap();
     let refused = extend(&coordinator, "over", 9).await.unwrap_err();
     assert_eq!(refused.message(), "study `over` is cancelled and cannot be extended");

@@ -37,7 +37,7 @@ const fn rewrite(statement: &'static str, find: &'static str, put: &'static str)
 
 /// A subquery reads what there was when its statement began.
 const AS_IT_BEGAN: &[Rewrite] = &[rewrite(
-    "leases::cancel_open, the trials",
+    "leases::cancel, the trials",
     "where study_id = $1",
     "where state = (select o.state from trial o where o.trial_id = trial.trial_id) and study_id = $1",
 )];
@@ -211,13 +211,13 @@ const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "a running trial is not told that it is withdrawn",
-        rewrites: &[rewrite("leases::cancel_open", "set cancel = true,", "set")],
+        rewrites: &[rewrite("leases::cancel", "set cancel = true,", "set")],
         caught_by: Simulation,
     },
     Mutant {
         name: "a withdrawn trial may run on for ever",
         rewrites: &[rewrite(
-            "leases::cancel_open",
+            "leases::cancel",
             "deadline_at = least(deadline_at,",
             "deadline_at = greatest(deadline_at,",
         )],

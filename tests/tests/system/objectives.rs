@@ -128,7 +128,13 @@ async fn a_report_without_a_measurement_is_refused_and_pauses_a_study_that_has_n
     // The lease stands: the report can be mended, and so can the trial be failed.
     ada.complete_with(&first, 0.5, &[("energy", 3.0)]).await.unwrap();
     let mut resume = coordinator.studies();
-    resume.resume_study(proto::v1::ResumeStudyRequest { name: "misspelt".into() }).await.unwrap();
+    resume
+        .resume_study(proto::v1::ResumeStudyRequest {
+            name: "misspelt".into(),
+            ..Default::default()
+        })
+        .await
+        .unwrap();
     // Once there is a result the name is right, and one bad report stops nobody.
     let refused = bob.complete(&second, 0.5).await.unwrap_err();
     assert!(!refused.message().contains("paused"), "{refused}");

@@ -59,7 +59,7 @@ async fn the_same_seed_and_reports_give_the_same_suggestions_also_across_a_resta
     let mut other = mixed("other");
     other.seed += 1;
     let coordinator = town.coordinator().await;
-    let cancel = proto::v1::CancelStudyRequest { name: "replayed".into() };
+    let cancel = proto::v1::CancelStudyRequest { name: "replayed".into(), ..Default::default() };
     coordinator.studies().cancel_study(cancel).await.unwrap();
     coordinator.create(other).await;
     coordinator.hand().lease().await;

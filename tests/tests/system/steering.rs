@@ -31,16 +31,27 @@ async fn a_paused_study_hands_out_nothing_and_takes_reports() {
     let mut hand = coordinator.hand();
     let lease = hand.lease().await;
     let name = || "steered".to_owned();
-    coordinator.studies().pause_study(PauseStudyRequest { name: name() }).await.unwrap();
+    coordinator
+        .studies()
+        .pause_study(PauseStudyRequest { name: name(), ..Default::default() })
+        .await
+        .unwrap();
     coordinator.hand().finds_nothing().await;
     hand.complete(&lease, 0.5).await.unwrap();
     hand.finds_nothing().await;
-    coordinator.studies().resume_study(ResumeStudyRequest { name: name() }).await.unwrap();
+    coordinator
+        .studies()
+        .resume_study(ResumeStudyRequest { name: name(), ..Default::default() })
+        .await
+        .unwrap();
     let lease = hand.lease().await;
     hand.complete(&lease, 0.5).await.unwrap();
     let lease = hand.lease().await;
     hand.complete(&lease, 0.5).await.unwrap();
-    let ended = coordinator.studies().pause_study(PauseStudyRequest { name: name() }).await;
+    let ended = coordinator
+        .studies()
+        .pause_study(PauseStudyRequest { name: name(), ..Default::default() })
+        .await;
     let refusal = ended.unwrap_err();
     assert_eq!(refusal.code(), Code::FailedPrecondition);
     assert_eq!(refusal.message(), "study `steered` is completed and cannot be paused");
@@ -60,7 +71,7 @@ async fn cancelling_withdraws_what_waits_and_tells_what_runs() {
     coordinator.studies().enqueue_trials(request).await.unwrap();
     let mut hand = coordinator.hand();
     let lease = hand.lease().await;
-    let cancel = CancelStudyRequest { name: "withdrawn".into() };
+    let cancel = CancelStudyRequest { name: "withdrawn".into(), ..Default::default() };
     coordinator.studies().cancel_study(cancel).await.unwrap();
     assert_eq!(hand.beat(&lease, 0.1).await.unwrap(), i32::from(Directive::Cancel));
     hand.release(&lease).await.unwrap();

@@ -19,7 +19,7 @@ async fn every_view_and_column_of_v1_has_a_comment() {
     .unwrap();
     assert_eq!(bare, Vec::<String>::new());
     let views = "select count(*) from pg_views where schemaname = 'v1'";
-    assert_eq!(town.number(views).await, 20);
+    assert_eq!(town.number(views).await, 21);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -46,6 +46,8 @@ pub struct Script {
     pub heartbeat_refused: Option<Status>,
     /// Told in each answered heartbeat.
     pub directive: v1::Directive,
+    /// Told in each answered heartbeat and request for a trial.
+    pub drain: Option<v1::Drain>,
     /// Answered to the first reports of a value, one each.
     pub complete_refused: VecDeque<Status>,
     /// Sent in chunks to whoever reads an artifact.
@@ -193,7 +195,8 @@ impl WorkerService for Fake {
         let lease = script.held.take().or_else(|| script.trials.pop_front());
         script.held = lease.clone();
         let idle = lease.is_none() && script.idle;
-        Ok(Response::new(v1::LeaseResponse { lease, retry_after: None, idle }))
+        let drain = script.drain.clone();
+        Ok(Response::new(v1::LeaseResponse { lease, retry_after: None, idle, drain }))
     }
 
     async fn heartbeat(
@@ -214,6 +217,7 @@ impl WorkerService for Fake {
             None => Ok(Response::new(v1::HeartbeatResponse {
                 ttl: None,
                 directive: script.directive.into(),
+                drain: script.drain.clone(),
             })),
         }
     }

@@ -195,6 +195,28 @@ async fn a_drain_gives_the_trial_back_and_asks_for_no_other() {
 }
 
 #[tokio::test]
+async fn a_worker_that_the_coordinator_sends_away_gives_its_trial_back_and_asks_for_no_other() {
+    let order = v1::Drain { reason: "dust".into(), is_unfit: false };
+    let script = Script {
+        trials: [lease(0, 400), lease(1, 400)].into(),
+        directive: v1::Directive::Drain,
+        drain: Some(order.clone()),
+        ..Script::default()
+    };
+    let (fake, _serving) = Fake::serving(script).await;
+    let work = at_work(&fake, |_, _, halt| {
+        let ended = all_night(halt);
+        assert_eq!(halt.why(), Some(Why::Drain));
+        ended
+    });
+    let drain = work.drain.clone();
+    assert_eq!(work.ended().await.unwrap(), Ended::Drained);
+    assert_eq!(drain.ordered(), Some(&order));
+    assert_eq!(fake.all(releases), ["drain"]);
+    assert_eq!((fake.all(reports).len(), fake.all(leases).len()), (1, 1));
+}
+
+#[tokio::test]
 async fn a_second_word_ends_a_slot_whose_training_does_not_listen() {
     let script = Script { trials: [lease(0, 60_000)].into(), ..Script::default() };
     let (fake, _serving) = Fake::serving(script).await;

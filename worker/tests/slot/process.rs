@@ -111,6 +111,43 @@ async fn a_worker_that_is_refused_ends_with_an_error_that_says_why() {
 }
 
 #[tokio::test]
+async fn a_worker_that_is_sent_away_says_why_and_fails_only_if_its_machine_is_to_blame() {
+    for (is_unfit, code) in [(true, 1), (false, 0)] {
+        let drain = Some(v1::Drain { reason: "its disk is empty".into(), is_unfit });
+        let (fake, _serving) = Fake::serving(Script { drain, ..Script::default() }).await;
+        let spool = tempfile::tempdir().unwrap();
+        let output = start(&fake, spool.path(), &["--slots", "2"]).ended().await;
+        let log = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{log}");
+        assert!(log.contains("sends") && log.contains("its disk is empty"), "{log}");
+        assert!(fake.all(leases).len() <= 2, "each slot asks once");
+    }
+}
+
+#[tokio::test]
+async fn only_a_refusal_for_good_ends_a_worker() {
+    use tonic::Code::{InvalidArgument, PermissionDenied, Unimplemented};
+    for code in [InvalidArgument, PermissionDenied, Unimplemented] {
+        let script =
+            Script { lease_refused: Some(Status::new(code, "never")), ..Script::default() };
+        let (fake, _serving) = Fake::serving(script).await;
+        let spool = tempfile::tempdir().unwrap();
+        let output = start(&fake, spool.path(), &[]).ended().await;
+        let log = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{log}");
+        assert!(log.contains("no trial can be had") && log.contains("never"), "{log}");
+    }
+    let shed = Status::resource_exhausted("as many calls as may be are under way");
+    let (fake, _serving) =
+        Fake::serving(Script { lease_refused: Some(shed), ..Script::default() }).await;
+    let spool = tempfile::tempdir().unwrap();
+    let running = start(&fake, spool.path(), &["--until-idle"]);
+    fake.until(3, leases).await;
+    fake.now(|script| (script.lease_refused, script.idle) = (None, true));
+    assert!(running.ended().await.status.success(), "it has asked until it was answered");
+}
+
+#[tokio::test]
 async fn sigterm_ends_a_training_at_its_next_batch_and_gives_the_trial_back() {
     let (fake, _serving) =
         Fake::serving(Script { trials: [endless(0)].into(), ..Script::default() }).await;

@@ -10,7 +10,8 @@ use super::{
 };
 use crate::{
     Error,
-    goals::{ALSO_MAX, Bound, CONSTRAINTS_MAX, Constraint, FurtherObjective, Goals, VALUE},
+    goals::{Bound, Constraint, FurtherObjective, Goals, VALUE},
+    limits::{ALSO_MAX, CONSTRAINTS_MAX},
     study::Objective,
 };
 
@@ -29,7 +30,9 @@ pub fn goals(
     }
     if constraints.len() > CONSTRAINTS_MAX {
         let count = constraints.len();
-        return Err(invalid(format!("{count} constraints; at most {CONSTRAINTS_MAX} are kept")));
+        return Err(invalid(format!(
+            "{count} constraints; at most {CONSTRAINTS_MAX} are kept: drop some"
+        )));
     }
     if also.is_empty() && reference.is_some() {
         return Err(invalid(

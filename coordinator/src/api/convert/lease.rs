@@ -15,21 +15,13 @@ use super::{
 use crate::{
     Error,
     artifact::Checkpoint,
+    limits::{
+        KINDS_MAX, MEASUREMENTS_MAX, METRICS_AT_ONCE_MAX, SLOTS_MAX, STUDIES_SERVED_MAX, WAIT_MAX,
+        WORD_BYTES_MAX,
+    },
     storage::metrics::Metric,
     trial::{Asker, Directive, FailureClass, Lease, LeaseRef, Report},
 };
-
-/// Longest a call may be held while there is no work: well below what proxies cut.
-const WAIT_MAX: Duration = Duration::from_secs(20);
-
-/// Most metrics in one call.
-const METRICS_AT_ONCE_MAX: usize = 1_000;
-
-/// Most measurements of one result.
-const MEASUREMENTS_MAX: usize = 100;
-
-/// Slots of one worker.
-const SLOTS_MAX: u32 = 1_024;
 
 pub fn asker(request: &wire::LeaseRequest) -> Result<Asker, Error> {
     let worker_id = uuid("worker_id", &request.worker_id)?;
@@ -39,6 +31,8 @@ pub fn asker(request: &wire::LeaseRequest) -> Result<Asker, Error> {
     let can = request.capabilities.clone().unwrap_or_default();
     text("the worker's label", &can.label)?;
     text("the worker's device", &can.device)?;
+    few("kinds of objective", can.objectives.len(), KINDS_MAX)?;
+    few("studies", can.studies.len(), STUDIES_SERVED_MAX)?;
     for name in can.objectives.iter().chain(&can.studies) {
         text("a capability", name)?;
     }
@@ -52,6 +46,15 @@ pub fn asker(request: &wire::LeaseRequest) -> Result<Asker, Error> {
         label: can.label,
         device: can.device,
     })
+}
+
+fn few(what: &str, count: usize, limit: usize) -> Result<(), Error> {
+    if count <= limit {
+        return Ok(());
+    }
+    Err(invalid(format!(
+        "the worker names {count} {what}; name {limit} at most, or none, which means all"
+    )))
 }
 
 /// How long the call may be held: at most and by default [`WAIT_MAX`].
@@ -123,6 +126,7 @@ pub fn directive_to_wire(directive: Directive) -> i32 {
         Directive::Continue => wire::Directive::Continue.into(),
         Directive::Cancel => wire::Directive::Cancel.into(),
         Directive::Prune => wire::Directive::Prune.into(),
+        Directive::Drain => wire::Directive::Drain.into(),
     }
 }
 
@@ -139,7 +143,9 @@ pub fn progress(progress: f64) -> f64 {
 pub fn metrics(metrics: Vec<wire::Metric>) -> Result<Vec<Metric>, Error> {
     if metrics.len() > METRICS_AT_ONCE_MAX {
         let count = metrics.len();
-        return Err(invalid(format!("{count} metrics in one call; send {METRICS_AT_ONCE_MAX}")));
+        return Err(invalid(format!(
+            "{count} metrics in one call; send {METRICS_AT_ONCE_MAX} at most, and the rest by another"
+        )));
     }
     metrics
         .into_iter()
@@ -174,7 +180,9 @@ pub fn imported(
 fn measurements(measured: &BTreeMap<String, f64>) -> Result<BTreeMap<String, f64>, Error> {
     if measured.len() > MEASUREMENTS_MAX {
         let count = measured.len();
-        return Err(invalid(format!("{count} measurements; at most {MEASUREMENTS_MAX} fit")));
+        return Err(invalid(format!(
+            "{count} measurements; at most {MEASUREMENTS_MAX} fit: report the others as metrics"
+        )));
     }
     for (name, value) in measured {
         word("a measurement", name)?;
@@ -195,13 +203,13 @@ fn finite(what: &str, value: f64) -> Result<(), Error> {
 pub fn word(what: &str, name: &str) -> Result<(), Error> {
     let starts_well = name.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase());
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
-    if starts_well && name.len() <= 64 && name.bytes().all(plain) {
+    if starts_well && name.len() <= WORD_BYTES_MAX && name.bytes().all(plain) {
         return Ok(());
     }
     let shown: String = name.chars().take(80).collect();
     Err(invalid(format!(
         "{shown:?} cannot name {what}; use lower-case letters, digits and `_`, a letter first, \
-         at most 64"
+         at most {WORD_BYTES_MAX}"
     )))
 }
 

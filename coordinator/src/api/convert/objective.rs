@@ -11,11 +11,9 @@ use tuner::{Domain, Space, Value};
 use super::{invalid, space, text};
 use crate::{
     Error,
+    limits::{FIXED_MAX, LABEL_BYTES_MAX, LABELS_MAX},
     study::{External, METRICS, Objective, Whetstone},
 };
-
-/// Most bytes of an external objective's labels.
-const LABEL_BYTES_MAX: usize = 64 << 10;
 
 pub fn objective(objective: Option<wire::Objective>, over: &Space) -> Result<Objective, Error> {
     match objective.and_then(|objective| objective.kind) {
@@ -26,6 +24,13 @@ pub fn objective(objective: Option<wire::Objective>, over: &Space) -> Result<Obj
             Ok(Objective::Whetstone(asked))
         }
         Some(Kind::External(asked)) => {
+            if asked.labels.len() > LABELS_MAX {
+                let count = asked.labels.len();
+                return Err(invalid(format!(
+                    "the objective has {count} labels; at most {LABELS_MAX} fit: put the others into \
+                     a file and name that"
+                )));
+            }
             let mut bytes = 0;
             for (name, value) in &asked.labels {
                 if name.contains('\0') || value.contains('\0') {
@@ -35,7 +40,8 @@ pub fn objective(objective: Option<wire::Objective>, over: &Space) -> Result<Obj
             }
             if bytes > LABEL_BYTES_MAX {
                 return Err(invalid(format!(
-                    "the objective's labels have {bytes} bytes; at most {LABEL_BYTES_MAX} fit"
+                    "the objective's labels have {bytes} bytes; at most {LABEL_BYTES_MAX} fit: put \
+                     long ones into a file and name that"
                 )));
             }
             Ok(Objective::External(External { labels: asked.labels.into_iter().collect() }))
@@ -57,6 +63,12 @@ fn whetstone(asked: wire::WhetstoneObjective) -> Result<Whetstone, Error> {
     if !METRICS.contains(&metric.as_str()) {
         let known = METRICS.join(" or ");
         return Err(invalid(format!("there is no metric `{metric}` to maximise; choose {known}")));
+    }
+    if asked.fixed.len() > FIXED_MAX {
+        let count = asked.fixed.len();
+        return Err(invalid(format!(
+            "{count} hyperparameters are fixed; a network has fewer than {FIXED_MAX}"
+        )));
     }
     // How many images a data set has, the worker knows.
     if (1..=asked.validation_images).contains(&asked.train_images) {

@@ -6,10 +6,20 @@ use proto::v1::{self as wire, parameter::Domain as WireDomain, value::Kind};
 use tuner::{Condition, Domain, Parameter, Point, Scale, Space, Value};
 
 use super::{invalid, text};
-use crate::Error;
+use crate::{
+    Error,
+    limits::{OPTIONS_MAX, PARAMETERS_MAX},
+};
 
 pub fn space(space: Option<wire::Space>) -> Result<Space, Error> {
     let space = space.ok_or_else(|| invalid("the study has no space; say what is searched"))?;
+    // Before any of them is looked at.
+    if space.parameters.len() > PARAMETERS_MAX {
+        let count = space.parameters.len();
+        return Err(invalid(format!(
+            "a space may have at most {PARAMETERS_MAX} parameters, this one has {count}: fix some"
+        )));
+    }
     let parameters = space.parameters.into_iter().map(parameter).collect::<Result<Vec<_>, _>>()?;
     Space::new(parameters).map_err(|error| invalid(error.to_string()))
 }
@@ -35,7 +45,8 @@ fn parameter(parameter: wire::Parameter) -> Result<Parameter, Error> {
         }
         Some(WireDomain::Ordinal(ordinal)) => Domain::Ordinal { values: ordinal.values },
         Some(WireDomain::Categorical(categorical)) => {
-            for choice in &categorical.choices {
+            // Only as many as may be are looked at; that there are more, the space says.
+            for choice in categorical.choices.iter().take(OPTIONS_MAX) {
                 text(&format!("a choice of parameter `{name}`"), choice)?;
             }
             Domain::Categorical { choices: categorical.choices }
@@ -44,6 +55,13 @@ fn parameter(parameter: wire::Parameter) -> Result<Parameter, Error> {
     };
     let condition = match parameter.condition {
         None => None,
+        Some(condition) if condition.values.len() > OPTIONS_MAX => {
+            let count = condition.values.len();
+            return Err(invalid(format!(
+                "the condition of parameter `{name}` lists {count} values; at most {OPTIONS_MAX} are \
+                 allowed"
+            )));
+        }
         Some(condition) => Some(Condition {
             parameter: condition.parameter,
             values: condition

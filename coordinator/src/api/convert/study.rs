@@ -14,31 +14,21 @@ use super::{
 use crate::{
     Error,
     goals::Goals,
+    limits::{
+        CHECKPOINT_EPOCHS_MAX, FAILURES_MAX, PARALLEL_MAX, PRIORITY_MAX, REDUCTION_MAX,
+        STOPPING_STEPS_MAX, STOPPING_TRIALS_MAX, STUDY_NAME_BYTES_MAX, TRIAL_SECONDS_MAX,
+        TRIALS_MAX,
+    },
     study::{
-        CHECKPOINT_EPOCHS_MAX, Direction, EarlyStopping, EndReason, MAX_FAILURES,
-        MAX_TRIAL_SECONDS, Objective, Overview, PARALLEL_MAX, Prospect, REDUCTION,
-        STOPPING_TRIALS_MIN, StoppingRule, Study, StudySpec, StudyState, TRIALS_MAX, TrialCounts,
+        Direction, EarlyStopping, EndReason, MAX_FAILURES, MAX_TRIAL_SECONDS, Objective, Overview,
+        Prospect, REDUCTION, STOPPING_TRIALS_MIN, StoppingRule, Study, StudySpec, StudyState,
+        TrialCounts, is_study_name,
     },
     trial::{Pruning, Suggested, Trial, TrialState},
 };
 
-/// Longest study name; the database's own check says the same.
-const NAME_BYTES_MAX: usize = 63;
-
-/// A year: longer than any training.
-const TRIAL_SECONDS_MAX: u32 = 31_536_000;
-
 /// What a stopping rule of a Whetstone study may compare.
 const STOPPING_METRICS: [&str; 3] = ["binary_accuracy", "soft_accuracy", "train_accuracy"];
-
-/// Most other trials that a stopping rule may wait for.
-const STOPPING_TRIALS_MAX: u32 = 10_000;
-
-/// The latest step before which a stopping rule may be told to keep still.
-const STOPPING_STEPS_MAX: u32 = 1_000_000;
-
-/// Most trials of which one passes a rung.
-const REDUCTION_MAX: u32 = 100;
 
 /// What a person asked for, checked, with absent fields at their defaults.
 pub fn spec(spec: Option<wire::StudySpec>) -> Result<StudySpec, Error> {
@@ -96,7 +86,7 @@ pub fn spec(spec: Option<wire::StudySpec>) -> Result<StudySpec, Error> {
             0 => PARALLEL_MAX,
             parallel => parallel,
         },
-        max_failures: match ranged("max_failures", spec.max_failures, 0, 100)? {
+        max_failures: match ranged("max_failures", spec.max_failures, 0, FAILURES_MAX)? {
             0 => MAX_FAILURES,
             failures => failures,
         },
@@ -118,6 +108,7 @@ pub fn spec(spec: Option<wire::StudySpec>) -> Result<StudySpec, Error> {
         goals,
         early_stopping,
         gain_min,
+        priority: priority(spec.priority)?,
     };
     spec.options().check(&spec.space).map_err(|error| invalid(error.to_string()))?;
     Ok(spec)
@@ -141,6 +132,17 @@ pub fn direction_to_wire(direction: Direction) -> wire::Direction {
 /// A study's budget.
 pub fn budget(max_trials: u32) -> Result<i32, Error> {
     ranged("max_trials", max_trials, 1, TRIALS_MAX.unsigned_abs())
+}
+
+/// A study's priority.
+pub fn priority(priority: i32) -> Result<i16, Error> {
+    i16::try_from(priority).ok().filter(|priority| priority.abs() <= PRIORITY_MAX).ok_or_else(
+        || {
+            invalid(format!(
+                "priority is {priority}; it must be from -{PRIORITY_MAX} to {PRIORITY_MAX}"
+            ))
+        },
+    )
 }
 
 fn early_stopping(
@@ -243,13 +245,11 @@ fn ranged(what: &str, value: u32, low: u32, high: u32) -> Result<i32, Error> {
 }
 
 fn name(name: &str) -> Result<(), Error> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    let starts_well = name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
-    if !starts_well || name.len() > NAME_BYTES_MAX || !name.bytes().all(plain) {
+    if !is_study_name(name) {
         let shown: String = name.chars().take(80).collect();
         return Err(invalid(format!(
             "{shown:?} cannot name a study; start with a letter or digit, go on with letters, \
-             digits, `.`, `_` or `-`, at most {NAME_BYTES_MAX} in all"
+             digits, `.`, `_` or `-`, at most {STUDY_NAME_BYTES_MAX} in all"
         )));
     }
     Ok(())
@@ -289,6 +289,7 @@ pub fn spec_to_wire(spec: &StudySpec) -> wire::StudySpec {
         reference: spec.goals.reference,
         early_stopping: spec.early_stopping.as_ref().map(early_stopping_to_wire),
         stop_when_gain_below: spec.gain_min.unwrap_or(0.0),
+        priority: spec.priority.into(),
     }
 }
 
@@ -405,7 +406,7 @@ fn suggestion_to_wire(suggested: Option<&Suggested>) -> wire::Suggestion {
     }
 }
 
-fn instant(instant: OffsetDateTime) -> prost_types::Timestamp {
+pub fn instant(instant: OffsetDateTime) -> prost_types::Timestamp {
     prost_types::Timestamp {
         seconds: instant.unix_timestamp(),
         nanos: i32::try_from(instant.nanosecond()).expect("a second has 10^9 nanoseconds"),

@@ -250,7 +250,9 @@ async fn refuse(
             sqlx::query(
                 "-- leases::complete, a late report
                 insert into late_report (trial_id, attempt, lease_id, value, reason)
-                values ($1, $2, $3, $4, 'superseded or ended')",
+                select a.trial_id, a.attempt, a.lease_id, $4, 'superseded or ended'
+                  from attempt a
+                 where a.trial_id = $1 and a.attempt = $2 and a.lease_id = $3",
             )
             .bind(fence.trial_id)
             .bind(fence.attempt)

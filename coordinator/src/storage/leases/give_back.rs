@@ -1,16 +1,16 @@
-//! Attempts that end without a value: failed, released, cancelled.
+//! Attempts that end without a value: failed or released.
 
 use sqlx::{PgConnection, PgPool};
 
 use super::lost;
 use crate::{
     error::{Doing as _, Error},
-    storage::{self, studies},
+    storage::{self, studies, workers},
     trial::{FailureClass, LeaseRef, TrialState},
 };
 
 /// First wait after a failure; it doubles with each further one, up to [`BACK_OFF_MAX_S`].
-const BACK_OFF_S: f64 = 5.0;
+pub(super) const BACK_OFF_S: f64 = 5.0;
 
 /// Longest wait after a failure.
 pub(super) const BACK_OFF_MAX_S: f64 = 300.0;
@@ -32,8 +32,7 @@ pub async fn fail(
     let done: Option<(i64, TrialState)> = sqlx::query_as(
         "-- leases::fail
         with old as (
-            -- Read from the locked row: a person may have withdrawn the trial during the wait.
-            select t.trial_id, t.attempt, t.failures, t.cancel_requested, s.max_failures
+            select t.trial_id, t.attempt, s.max_failures
               from trial t
               join study s using (study_id)
               join lease l using (trial_id)
@@ -45,11 +44,11 @@ pub async fn fail(
              where l.trial_id = old.trial_id and l.attempt = old.attempt and l.lease_id = $3
             returning l.trial_id),
         next as (
-            select trial_id,
-                   case when not $4 or old.failures + 1 >= old.max_failures then 'failed'
-                        when old.cancel_requested then 'cancelled'
+            select old.trial_id, old.attempt,
+                   case when not $4 or t.failures + 1 >= old.max_failures then 'failed'
+                        when t.cancel_requested then 'cancelled'
                         else 'queued' end::trial_state as state
-              from old join freed using (trial_id)),
+              from old join freed using (trial_id) join trial t using (trial_id)),
         done as (
             update trial t
                set state = next.state,
@@ -87,6 +86,10 @@ pub async fn fail(
         Some(done) => done,
         None => return answered_before(&mut tx, fence, "failed").await,
     };
+    if workers::count_against(&mut tx, fence, class).await? {
+        let class = class.as_str();
+        tracing::warn!(class, "a worker's machine fails too often; it is told to go");
+    }
     studies::close_if_done(&mut tx, study_id).await?;
     tx.commit().await.doing("record a failure")?;
     Ok((study_id, state))
@@ -176,50 +179,4 @@ async fn answered_before(
     .await
     .doing("look for an earlier report")?;
     before.ok_or_else(|| lost(fence))
-}
-
-/// Withdraws every open trial of a study. Waiting ones end at once. Running ones are told by their
-/// next heartbeat; whoever does not listen is cut off by the reaper after `grace`.
-///
-/// Both kinds in one statement: a trial that is handed out or comes back while this waits for it is
-/// then withdrawn as what it has become. The leases in one of their own, which sees those granted by
-/// then.
-pub async fn cancel_open(
-    db: &mut PgConnection,
-    study_id: i64,
-    grace: std::time::Duration,
-) -> Result<(), Error> {
-    sqlx::query(
-        "-- leases::cancel_open, the trials
-        with asked as (
-            update trial
-               set state = case state when 'queued' then 'cancelled' else state end,
-                   cancel_requested = true,
-                   finished_at = case state when 'queued' then clock_timestamp() end
-             where study_id = $1 and state in ('queued', 'running')
-            returning trial_id, study_id, attempt, state)
-        insert into event (study_id, trial_id, attempt, kind, from_state, to_state)
-        select study_id, trial_id, attempt, 'cancel', 'queued', 'cancelled'
-          from asked
-         where state = 'cancelled'",
-    )
-    .bind(study_id)
-    .execute(&mut *db)
-    .await
-    .doing("withdraw trials")?;
-    sqlx::query(
-        "-- leases::cancel_open, the leases
-        update lease l
-           set cancel = true,
-               deadline_at = least(deadline_at, clock_timestamp() + make_interval(secs => $2)),
-               expires_at = least(expires_at, clock_timestamp() + make_interval(secs => $2))
-          from trial t
-         where t.study_id = $1 and t.state = 'running' and l.trial_id = t.trial_id",
-    )
-    .bind(study_id)
-    .bind(grace.as_secs_f64())
-    .execute(db)
-    .await
-    .doing("ask running trials to stop")?;
-    Ok(())
 }

@@ -10,7 +10,8 @@ use super::ttl;
 use crate::{
     artifact::Checkpoint,
     error::{Doing as _, Error},
-    study::{Objective, PARALLEL_MAX},
+    limits::PARALLEL_MAX,
+    study::Objective,
     trial::{Asker, Lease, LeaseRef, trial_seed},
 };
 

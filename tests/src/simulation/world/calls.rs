@@ -98,7 +98,7 @@ impl World {
         let touched = leases::reap(&replica.pool).await.map_err(broke)?;
         let names: Vec<String> =
             sqlx::query_scalar("select name from study where study_id = any ($1)")
-                .bind(touched)
+                .bind(touched.studies)
                 .fetch_all(&self.pool)
                 .await
                 .expect("reads names");
@@ -186,12 +186,20 @@ async fn steer(
                 trials.iter().map(|trial| trial.number as usize).collect(),
             ));
         }
-        Deed::Pause => drop(people.pause_study(PauseStudyRequest { name }).await?),
-        Deed::Resume => drop(people.resume_study(ResumeStudyRequest { name }).await?),
-        Deed::Cancel => drop(people.cancel_study(CancelStudyRequest { name }).await?),
+        Deed::Pause => {
+            drop(people.pause_study(PauseStudyRequest { name, ..Default::default() }).await?)
+        }
+        Deed::Resume => {
+            drop(people.resume_study(ResumeStudyRequest { name, ..Default::default() }).await?)
+        }
+        Deed::Cancel => {
+            drop(people.cancel_study(CancelStudyRequest { name, ..Default::default() }).await?)
+        }
         Deed::Extend(_) => {
             let max_trials = u32::try_from(budget).unwrap_or(0);
-            people.extend_study(ExtendStudyRequest { name, max_trials }).await?;
+            people
+                .extend_study(ExtendStudyRequest { name, max_trials, ..Default::default() })
+                .await?;
         }
     }
     Ok(Answer::Steered)
