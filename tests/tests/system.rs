@@ -36,6 +36,8 @@ mod resumed;
 mod steering;
 #[path = "system/stopped_coordinator.rs"]
 mod stopped_coordinator;
+#[path = "system/unheard.rs"]
+mod unheard;
 #[path = "system/unwell.rs"]
 mod unwell;
 #[path = "system/views.rs"]
