@@ -168,6 +168,9 @@ fn start_logs(format: LogFormat) {
     let colours = std::io::stderr().is_terminal();
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // A line that cannot be written, as when the disk of the logs is full, would else be told by
+        // another to standard error, and that one's failure by a panic.
+        .log_internal_errors(false)
         .with_ansi(colours)
         .with_writer(std::io::stderr);
     match format {

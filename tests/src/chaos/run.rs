@@ -66,6 +66,8 @@ pub async fn run(
     tally.seconds("longest time in which no coordinator served", watch.longest_outage());
     tally.number("hiccups of the machine itself", pulse.hiccups().len());
     let unwell = [pulse.hiccups(), watch.shortages()].concat();
+    let struck = city.struck().into_iter().map(|struck| format!("{struck:?}\n"));
+    std::fs::write(folder.join("struck.txt"), struck.collect::<String>())?;
     verdict::judge(&city, &pool, &wanted, &unwell, &mut tally).await?;
     pool.close().await;
     Ok(tally)
