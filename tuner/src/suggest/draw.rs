@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::Exhausted;
-use crate::acquisition::improvement;
+use crate::acquisition::improvement_sought;
 use crate::acquisition::maximise::{Score, maximise};
 use crate::design;
 use crate::gp::Posterior;
@@ -35,11 +35,9 @@ impl<'a> Draw<'a> {
         Draw { space, taken, seed, number }
     }
 
-    /// The free point of largest expected improvement.
+    /// The free point of largest expected improvement of the results as the search sees them.
     pub(super) fn acquisition(&self, believer: &Posterior) -> Result<UnitPoint, Exhausted> {
-        let centres: Vec<UnitPoint> =
-            believer.ranking().into_iter().map(|(point, _)| point).collect();
-        self.best(&improvement(believer), &centres)
+        self.best(&improvement_sought(believer), &believer.ranking())
     }
 
     /// The free point of largest score.
