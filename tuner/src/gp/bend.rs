@@ -30,7 +30,10 @@ pub(crate) fn bent(z: &[f64]) -> Vec<f64> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Posterior;
     use super::*;
+    use crate::history::Observation;
+    use crate::space::{Domain, Parameter, Scale, Space, UnitPoint};
 
     #[test]
     fn a_cone_becomes_rounder_and_the_order_stays() {
@@ -52,5 +55,27 @@ mod tests {
         assert!((bent_ones.iter().map(|b| b * b).sum::<f64>() / 5.0 - 1.0).abs() < 1e-12);
         assert_eq!(bent(&[0.0; 4]), vec![0.0; 4]);
         assert_eq!(bent(&[0.0]), vec![0.0]);
+    }
+
+    #[test]
+    fn the_search_believes_in_the_bent_results_and_the_posterior_in_those_told() {
+        let domain = Domain::Float { low: 0.0, high: 1.0, scale: Scale::Linear };
+        let name = "x".to_owned();
+        let parameter = Parameter { name, domain, condition: None, default: None };
+        let space = Space::new(vec![parameter]).unwrap();
+        let points: Vec<UnitPoint> = (0..9).map(|i| UnitPoint(vec![f64::from(i) / 8.0])).collect();
+        let value = |x: &UnitPoint| 7.0 - 4.0 * (x.0[0] - 0.3).abs();
+        let observed: Vec<Observation> =
+            points.iter().map(|x| Observation { value: value(x), point: x.clone() }).collect();
+        let posterior = Posterior::fit(&space, &observed, &[], 1).unwrap();
+        // (K + noise) w = y, so at its own points a process with weights w has the mean y − noise w.
+        let z: Vec<f64> = points.iter().map(|x| posterior.standardise(value(x))).collect();
+        let noise = posterior.hyper.noise_variance;
+        let (told, _) = posterior.standardised(&points);
+        let (sought, _) = posterior.sought(&points);
+        for (i, bent) in bent(&z).into_iter().enumerate() {
+            assert!((told[i] + noise * posterior.alpha[i] - z[i]).abs() < 1e-9);
+            assert!((sought[i] + noise * posterior.sought[i] - bent).abs() < 1e-9);
+        }
     }
 }

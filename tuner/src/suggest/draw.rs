@@ -117,3 +117,38 @@ impl<'a> Draw<'a> {
         !self.taken.contains(&self.space.key(point))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::Observation;
+    use crate::space::{Domain, Parameter};
+
+    #[test]
+    fn of_a_small_space_the_best_of_all_free_points_is_found() {
+        let parameter = |i: usize| Parameter {
+            name: format!("bit_{i}"),
+            domain: Domain::Bool,
+            condition: None,
+            default: None,
+        };
+        let space = Space::new((0..8).map(parameter).collect()).unwrap();
+        let everything: Vec<UnitPoint> = (0..256).map(|rank| space.nth(rank).unwrap()).collect();
+        let value = |x: &UnitPoint| 3.0 * x.0[0] + x.0[3] * x.0[5] - 2.0 * x.0[7] + 0.1 * x.0[1];
+        let tried = everything.iter().step_by(13);
+        let observed = tried.map(|x| Observation { value: value(x), point: x.clone() });
+        let mut history = History { observed: observed.collect(), ..History::default() };
+        let posterior = Posterior::fit(&space, &history.observed, &[], 5).unwrap();
+        for number in 20..40 {
+            let draw = Draw::new(&space, &history, 5, number);
+            let found = draw.acquisition(&posterior).unwrap();
+            let free: Vec<UnitPoint> =
+                everything.iter().filter(|point| draw.is_free(point)).cloned().collect();
+            let score = improvement_sought(&posterior);
+            let best = score(&free).into_iter().fold(f64::NEG_INFINITY, f64::max);
+            let here = score(std::slice::from_ref(&found))[0];
+            assert!(here >= best - 1e-9, "{here} of {best} at {number}");
+            history.taken.push(found);
+        }
+    }
+}
