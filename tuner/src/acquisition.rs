@@ -38,13 +38,21 @@ pub fn log_expected_improvement(mean: &[f64], sd: &[f64], best: f64, out: &mut [
     }
 }
 
-/// Log expected improvement under `posterior` over its incumbent, standardised units.
+/// Log expected improvement under `posterior` over its incumbent, standardised units: what is told of a
+/// suggestion.
 pub(crate) fn improvement(posterior: &Posterior) -> impl Fn(&[UnitPoint]) -> Vec<f64> {
     let best = posterior.incumbent();
-    move |points| {
-        let (mean, sd) = posterior.standardised(points);
-        let mut scores = vec![0.0; points.len()];
-        log_expected_improvement(&mean, &sd, best, &mut scores);
-        scores
-    }
+    move |points| over(best, posterior.standardised(points))
+}
+
+/// The same of the results as the search sees them: what a suggestion maximises.
+pub(crate) fn improvement_sought(posterior: &Posterior) -> impl Fn(&[UnitPoint]) -> Vec<f64> {
+    let best = posterior.incumbent_sought();
+    move |points| over(best, posterior.sought(points))
+}
+
+fn over(best: f64, (mean, sd): (Vec<f64>, Vec<f64>)) -> Vec<f64> {
+    let mut scores = vec![0.0; mean.len()];
+    log_expected_improvement(&mean, &sd, best, &mut scores);
+    scores
 }

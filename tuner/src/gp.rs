@@ -6,6 +6,7 @@
 //! has the study's record can compute it again.
 
 mod average;
+mod bend;
 mod cholesky;
 pub(crate) mod estimator;
 mod fit;
@@ -78,6 +79,8 @@ pub struct Posterior {
     factor: Factor,
     /// Covariance⁻¹ × standardised results.
     alpha: Vec<f64>,
+    /// Covariance⁻¹ × the same results as the search sees them: [bent](bend).
+    sought: Vec<f64>,
     log_posterior: f64,
     observations: u32,
     failures: u32,
@@ -168,6 +171,7 @@ impl Posterior {
         let singular = |_| FitError::Singular { points: n };
         let factor = Factor::new(&covariance).map_err(singular)?;
         let alpha = factor.solve(&targets);
+        let sought = factor.solve(&seen(&targets, tail));
         Ok(Posterior {
             metric,
             points,
@@ -177,6 +181,7 @@ impl Posterior {
             standard,
             factor,
             alpha,
+            sought,
             log_posterior,
             observations,
             failures,
@@ -233,6 +238,15 @@ impl Posterior {
 
     /// Means and deviations in standardised units.
     pub(crate) fn standardised(&self, points: &[UnitPoint]) -> (Vec<f64>, Vec<f64>) {
+        self.weighed(&self.alpha, points)
+    }
+
+    /// Means and deviations of the results as the search sees them: [bent](bend).
+    pub(crate) fn sought(&self, points: &[UnitPoint]) -> (Vec<f64>, Vec<f64>) {
+        self.weighed(&self.sought, points)
+    }
+
+    fn weighed(&self, alpha: &[f64], points: &[UnitPoint]) -> (Vec<f64>, Vec<f64>) {
         let weights = self.hyper.weights();
         let n = self.points.len();
         let mut means = Vec::with_capacity(points.len());
@@ -241,7 +255,7 @@ impl Posterior {
             let mut cross = self.cross(&weights, batch);
             for column in 0..batch.len() {
                 let covariances = cross.col_as_slice(column);
-                means.push((0..n).map(|i| covariances[i] * self.alpha[i]).sum());
+                means.push((0..n).map(|i| covariances[i] * alpha[i]).sum());
             }
             self.factor.half_solve(cross.as_mut());
             for column in 0..batch.len() {
@@ -258,18 +272,29 @@ impl Posterior {
     /// what a worker is about to confirm is no improvement any more: left out, the next asker
     /// would be sent right beside the last.
     pub(crate) fn incumbent(&self) -> f64 {
-        let failed = self.observed_rows..self.observed_rows + self.failed_rows;
-        let rows = (0..self.points.len()).filter(|row| !failed.contains(row));
-        self.means_at(rows).into_iter().fold(f64::NEG_INFINITY, f64::max)
+        best(self.standardised(&self.incumbents()).0)
     }
 
-    /// The measured points with their standardised means, best first.
-    pub(crate) fn ranking(&self) -> Vec<(UnitPoint, f64)> {
-        let means = self.means_at(0..self.observed_rows);
+    /// The same of the results as the search sees them: [bent](bend).
+    pub(crate) fn incumbent_sought(&self) -> f64 {
+        best(self.sought(&self.incumbents()).0)
+    }
+
+    /// The measured and the believed points.
+    fn incumbents(&self) -> Vec<UnitPoint> {
+        let failed = self.observed_rows..self.observed_rows + self.failed_rows;
+        let rows = (0..self.points.len()).filter(|row| !failed.contains(row));
+        rows.map(|row| UnitPoint(self.points.point(row))).collect()
+    }
+
+    /// The measured points, best mean of the bent results first.
+    pub(crate) fn ranking(&self) -> Vec<UnitPoint> {
         let points = (0..self.observed_rows).map(|row| UnitPoint(self.points.point(row)));
-        let mut ranking: Vec<(UnitPoint, f64)> = points.zip(means).collect();
+        let points: Vec<UnitPoint> = points.collect();
+        let means = self.sought(&points).0;
+        let mut ranking: Vec<(UnitPoint, f64)> = points.into_iter().zip(means).collect();
         ranking.sort_by(|a, b| b.1.total_cmp(&a.1));
-        ranking
+        ranking.into_iter().map(|(point, _)| point).collect()
     }
 
     /// A value in standardised units.
@@ -303,6 +328,7 @@ impl Posterior {
         for point in pending {
             self.points.push(&point.0);
             self.alpha.push(0.0);
+            self.sought.push(0.0);
         }
         Ok(())
     }
@@ -324,11 +350,10 @@ impl Posterior {
         }
         cross
     }
+}
 
-    fn means_at(&self, rows: impl Iterator<Item = usize>) -> Vec<f64> {
-        let points: Vec<UnitPoint> = rows.map(|row| UnitPoint(self.points.point(row))).collect();
-        self.standardised(&points).0
-    }
+fn best(means: Vec<f64>) -> f64 {
+    means.into_iter().fold(f64::NEG_INFINITY, f64::max)
 }
 
 /// The most credible hyper-parameters given a training's lesson, and their log posterior density.
@@ -336,6 +361,16 @@ fn learn(metric: &Metric, training: &Training, tail: Tail, seed: u64) -> (HyperP
     let (points, values) = training.lesson(seed);
     let mut stream = Stream::new(seed, points.len() as u64, Purpose::Fit);
     let points = Columns::of(points, metric.dimensions());
-    let fitted = fit::fit(metric, &points, &standardise(&values, tail).0, &mut stream);
+    let targets = seen(&standardise(&values, tail).0, tail);
+    let fitted = fit::fit(metric, &points, &targets, &mut stream);
     (fitted.hyper, fitted.log_posterior)
+}
+
+/// Standardised results as the search sees them. Where it matters on which side of a bound they lie,
+/// they are what they are.
+fn seen(targets: &[f64], tail: Tail) -> Vec<f64> {
+    match tail {
+        Tail::Raised => bend::bent(targets),
+        Tail::Kept => targets.to_vec(),
+    }
 }

@@ -1,5 +1,5 @@
 //! The functions of the suite. Each gives the true value at a point and the deviation of the noise on
-//! one measurement of it.
+//! one measurement of it. Where a training fails the value is not a number.
 
 use std::f64::consts::{E, PI};
 
@@ -174,7 +174,8 @@ fn case_two(at: &At) -> (f64, f64) {
 }
 
 /// The error of a network under an optimiser of one's choice: the best learning rate depends on the
-/// optimiser, batch size and momentum; above it training diverges.
+/// optimiser, batch size and momentum; above it training diverges: it ends at the worst error or, without
+/// one, fails.
 fn conditional_network(at: &At) -> (f64, f64) {
     let (rate, decay, batch) =
         (at.number("lr").log10(), at.number("wd").log10(), at.number("batch").log2());
@@ -189,7 +190,7 @@ fn conditional_network(at: &At) -> (f64, f64) {
     }
     let off = rate - best;
     if off > 1.2 {
-        return (at.arg("worst").unwrap_or(1.0), 0.002);
+        return (at.arg("worst").unwrap_or(f64::NAN), 0.002);
     }
     let (layers, width) = (at.number("layers"), at.number("width"));
     let mut error = 0.06 + 0.05 * (1.0 - (-off * off / 0.8).exp());

@@ -18,6 +18,7 @@ pub struct Library {
     observed: Vec<Observation>,
     open: BTreeMap<u64, UnitPoint>,
     lost: Vec<u64>,
+    failed: Vec<UnitPoint>,
     posterior: Option<Posterior>,
     before: Option<Posterior>,
 }
@@ -33,6 +34,7 @@ impl Library {
             observed: Vec::new(),
             open: BTreeMap::new(),
             lost: Vec::new(),
+            failed: Vec::new(),
             posterior: None,
             before: None,
         }
@@ -51,11 +53,13 @@ impl Optimizer for Library {
         {
             let before = self.before.as_ref();
             self.posterior =
-                Posterior::fit_after(before, &self.space, &self.observed, &[], self.seed).ok();
+                Posterior::fit_after(before, &self.space, &self.observed, &self.failed, self.seed)
+                    .ok();
         }
         let history = History {
             observed: self.observed.clone(),
             pending: self.open.values().cloned().collect(),
+            failed: self.failed.clone(),
             ..History::default()
         };
         let chosen = suggest(
@@ -76,6 +80,12 @@ impl Optimizer for Library {
         let point = self.open.remove(&token).expect("asked before it is told");
         let value = if self.maximize { value } else { -value };
         self.observed.push(Observation { point, value });
+        self.before = self.posterior.take().or(self.before.take());
+        Ok(())
+    }
+
+    fn fail(&mut self, token: u64) -> Result<()> {
+        self.failed.push(self.open.remove(&token).expect("asked before it fails"));
         self.before = self.posterior.take().or(self.before.take());
         Ok(())
     }

@@ -5,6 +5,8 @@
 //!     cargo bench -p benches --bench search -- --seeds 10 --workers 4 --lost 0.1
 //!     cargo bench -p benches --bench search -- --coordinator http://127.0.0.1:50051
 //!
+//! On `failing10` the trainings that diverge fail, and have no value.
+//!
 //! The regret is that of the point whose noisy result was best: 0 at the optimum, 1 at a random point.
 //! With `--workers`, simulated workers of unequal speed ask on a simulated clock, so that all but one
 //! of them are out at each ask; `--lost` gives that share of the trials back without a result. With
@@ -25,6 +27,7 @@ use clap::Parser;
 use problem::Problem;
 use rayon::prelude::*;
 use run::{Optimizer, Setting};
+use serde::Serialize;
 use tuner::Algorithm;
 
 #[derive(Parser)]
@@ -50,6 +53,9 @@ struct Arguments {
     /// A coordinator to ask instead of the library.
     #[arg(long)]
     coordinator: Option<String>,
+    /// A file to write each study's results to as well, one JSON object a line.
+    #[arg(long)]
+    out: Option<PathBuf>,
     /// Studies at once.
     #[arg(long, default_value_t = 2)]
     threads: usize,
@@ -67,6 +73,23 @@ struct Score {
     /// Evaluations until a point within 5 % was met; one more than there were if none was.
     near: f64,
     duplicates: usize,
+    record: Record,
+}
+
+/// A study as `--out` writes it.
+#[derive(Serialize)]
+struct Record {
+    peer: String,
+    problem: String,
+    mode: &'static str,
+    seed: u64,
+    workers: usize,
+    /// Share of the trials that were lost.
+    fail: f64,
+    n: u32,
+    dup: usize,
+    /// True value and result of each evaluation, in the order in which they were told.
+    evals: Vec<(f64, f64)>,
 }
 
 fn main() -> Result<()> {
@@ -81,6 +104,12 @@ fn main() -> Result<()> {
         .par_iter()
         .map(|&(p, seed)| study(&arguments, &problems, p, seed))
         .collect::<Result<_>>()?;
+    if let Some(out) = &arguments.out {
+        let lines = scores.iter().map(|score| serde_json::to_string(&score.record));
+        let lines = lines.collect::<Result<Vec<String>, _>>()?;
+        fs::write(out, lines.join("\n") + "\n")
+            .with_context(|| format!("write {}", out.display()))?;
+    }
     println!(
         "{:16} {:>7} {:>7} {:>8} {:>6} {:>6}",
         "problem", "regret", "mean", "in 5 %", "worst", "again"
@@ -150,5 +179,16 @@ fn study(arguments: &Arguments, problems: &[Problem], p: usize, seed: u64) -> Re
         mean: regrets.iter().sum::<f64>() / regrets.len() as f64,
         near: near.unwrap_or(outcome.values.len()) as f64 + 1.0,
         duplicates: outcome.duplicates,
+        record: Record {
+            peer: format!("strop-{}", arguments.algorithm),
+            problem: problem.name.clone(),
+            mode: if arguments.workers == 1 { "seq" } else { "async" },
+            seed,
+            workers: arguments.workers,
+            fail: arguments.lost,
+            n: budget,
+            dup: outcome.duplicates,
+            evals: outcome.values.iter().copied().zip(outcome.seen.iter().copied()).collect(),
+        },
     })
 }

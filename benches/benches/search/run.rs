@@ -19,6 +19,8 @@ pub trait Optimizer {
     fn tell(&mut self, token: u64, value: f64) -> Result<()>;
     /// It was lost; no value.
     fn lose(&mut self, token: u64) -> Result<()>;
+    /// The training failed; no value, and it will not be tried again.
+    fn fail(&mut self, token: u64) -> Result<()>;
 }
 
 /// How evaluations are run.
@@ -42,8 +44,10 @@ const SLOWNESS: [f64; 8] = [1.0, 1.3, 1.8, 3.0, 1.1, 1.5, 2.2, 4.0];
 
 /// What came of it.
 pub struct Outcome {
-    /// True values in the order in which they were told.
+    /// True values in the order in which they were told; not a number where the training failed.
     pub values: Vec<f64>,
+    /// What was measured of each.
+    pub seen: Vec<f64>,
     /// Regret of the incumbent, the point of the best noisy value, after each.
     pub regrets: Vec<f64>,
     /// Asked again although asked before.
@@ -63,7 +67,7 @@ pub fn run(
     let mut asked: Vec<(u64, Point)> = Vec::new();
     // Trials that were given back stay within the budget: they are handed out again.
     let mut open = 0;
-    let (mut values, mut regrets) = (Vec::new(), Vec::new());
+    let (mut values, mut results, mut regrets) = (Vec::new(), Vec::new(), Vec::new());
     let mut best = f64::NEG_INFINITY;
     let mut regret = 1.0;
     let mut duplicates = 0;
@@ -87,6 +91,12 @@ pub fn run(
         let noise = normal(&mut chance);
         if uniform(&mut chance) < setting.lost {
             optimizer.lose(*token)?;
+        } else if problem.value(point).0.is_nan() {
+            optimizer.fail(*token)?;
+            // It took its time, and is no worse than what is known.
+            values.push(f64::NAN);
+            results.push(f64::NAN);
+            regrets.push(regret);
         } else {
             let (value, deviation) = problem.value(point);
             let seen = value + deviation * noise;
@@ -96,11 +106,12 @@ pub fn run(
                 (best, regret) = (oriented, problem.regret(value));
             }
             values.push(value);
+            results.push(seen);
             regrets.push(regret);
         }
         free.push((now, worker));
     }
-    Ok(Outcome { values, regrets, duplicates })
+    Ok(Outcome { values, seen: results, regrets, duplicates })
 }
 
 fn uniform(chance: &mut ChaCha8Rng) -> f64 {

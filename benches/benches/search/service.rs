@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
 use proto::v1::{
-    self as wire, Capabilities, CompleteRequest, CreateStudyRequest, ExternalObjective, LeaseRef,
-    LeaseRequest, Objective, ReleaseRequest, StudySpec, objective, parameter,
-    study_service_client::StudyServiceClient, value, worker_service_client::WorkerServiceClient,
+    self as wire, Capabilities, CompleteRequest, CreateStudyRequest, ExternalObjective,
+    FailRequest, FailureClass, LeaseRef, LeaseRequest, Objective, ReleaseRequest, StudySpec,
+    objective, parameter, study_service_client::StudyServiceClient, value,
+    worker_service_client::WorkerServiceClient,
 };
 use tokio::runtime::Runtime;
 use tonic::transport::Channel;
@@ -105,6 +106,18 @@ impl Optimizer for Service {
         let Held { worker, lease } = self.open.remove(&token).expect("asked before it is told");
         let request = CompleteRequest { r#ref: Some(lease), value, ..CompleteRequest::default() };
         self.runtime.block_on(self.workers.complete(request))?;
+        self.idle.push(worker);
+        Ok(())
+    }
+
+    fn fail(&mut self, token: u64) -> Result<()> {
+        let Held { worker, lease } = self.open.remove(&token).expect("asked before it fails");
+        let request = FailRequest {
+            r#ref: Some(lease),
+            failure_class: FailureClass::Nan.into(),
+            detail: "diverged".to_owned(),
+        };
+        self.runtime.block_on(self.workers.fail(request))?;
         self.idle.push(worker);
         Ok(())
     }

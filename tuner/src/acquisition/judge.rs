@@ -27,8 +27,9 @@ pub(crate) struct Judge<'a> {
 enum Improvement {
     /// Nothing feasible is known; whatever is feasible is one.
     OverNothing,
-    /// Over the best feasible mean of the one objective.
-    Over(f64),
+    /// Over the best feasible mean of the one objective: of its results as the search sees them, and as
+    /// they are.
+    Over { sought: f64, told: f64 },
     /// Of the volume of the feasible front.
     OfVolume(Gain),
 }
@@ -73,13 +74,15 @@ impl<'a> Judge<'a> {
             return judge;
         }
 
-        let means = transposed(models.objectives.iter().map(|o| o.standardised(&feasible).0));
-        let values: Vec<f64> = means.iter().map(|row| row[0]).collect();
+        let values = models.value().sought(&feasible).0;
         let mut centres = best_first(&feasible, &values);
         if objectives == 1 {
-            let best = values.into_iter().fold(f64::NEG_INFINITY, f64::max);
-            return Judge { models, improvement: Improvement::Over(best), centres };
+            let best = |values: Vec<f64>| values.into_iter().fold(f64::NEG_INFINITY, f64::max);
+            let told = best(models.value().standardised(&feasible).0);
+            let improvement = Improvement::Over { sought: best(values), told };
+            return Judge { models, improvement, centres };
         }
+        let means = transposed(models.objectives.iter().map(|o| o.standardised(&feasible).0));
         let found = reference(&means, 1.0);
         let given = goals.references.iter().zip(&models.objectives);
         let given = given.map(|(given, model)| given.map(|value| model.standardise(value)));
@@ -103,25 +106,24 @@ impl<'a> Judge<'a> {
     /// Log of what each point promises: the expected improvement that counts only where every
     /// constraint is kept, or the chance to keep them while nothing that does is known.
     pub(crate) fn scores(&self, points: &[UnitPoint]) -> Vec<f64> {
-        let slacks = self.models.constraints.iter().map(|slack| {
-            let slack = slack.predict(points);
-            slack.mean.into_iter().zip(slack.deviation).collect::<Vec<_>>()
-        });
-        let slacks = transposed(slacks);
-        let mut scores: Vec<f64> = match slacks.is_empty() {
-            true => vec![0.0; points.len()],
-            false => slacks.iter().map(|row| log_chance(row)).collect(),
-        };
+        match &self.improvement {
+            Improvement::Over { sought, .. } => {
+                self.with_chances(points, *sought, self.models.value().sought(points))
+            }
+            _ => self.told(points),
+        }
+    }
+
+    /// The same of the results as they are, which is what is told of a suggestion.
+    pub(crate) fn told(&self, points: &[UnitPoint]) -> Vec<f64> {
         let predicted = |objective: &Posterior| objective.standardised(points);
         match &self.improvement {
-            Improvement::OverNothing => {}
-            Improvement::Over(best) => {
-                let (mean, sd) = predicted(&self.models.objectives[0]);
-                let mut improvement = vec![0.0; points.len()];
-                log_expected_improvement(&mean, &sd, *best, &mut improvement);
-                scores.iter_mut().zip(improvement).for_each(|(score, log)| *score += log);
+            Improvement::OverNothing => self.chances(points),
+            Improvement::Over { told, .. } => {
+                self.with_chances(points, *told, predicted(self.models.value()))
             }
             Improvement::OfVolume(gain) => {
+                let mut scores = self.chances(points);
                 let (means, sds): (Vec<_>, Vec<_>) =
                     self.models.objectives.iter().map(predicted).unzip();
                 let rows = transposed(means.into_iter()).into_iter();
@@ -129,9 +131,35 @@ impl<'a> Judge<'a> {
                 for (score, (mean, sd)) in scores.iter_mut().zip(rows) {
                     *score += gain.log_expected(&mean, &sd);
                 }
+                scores
             }
         }
+    }
+
+    /// Log improvement over `best` that counts only where every constraint is kept.
+    fn with_chances(
+        &self,
+        points: &[UnitPoint],
+        best: f64,
+        (mean, sd): (Vec<f64>, Vec<f64>),
+    ) -> Vec<f64> {
+        let mut scores = vec![0.0; points.len()];
+        log_expected_improvement(&mean, &sd, best, &mut scores);
+        scores.iter_mut().zip(self.chances(points)).for_each(|(score, log)| *score += log);
         scores
+    }
+
+    /// Log of the chance that every constraint is kept; zeros without any.
+    fn chances(&self, points: &[UnitPoint]) -> Vec<f64> {
+        let slacks = self.models.constraints.iter().map(|slack| {
+            let slack = slack.predict(points);
+            slack.mean.into_iter().zip(slack.deviation).collect::<Vec<_>>()
+        });
+        let slacks = transposed(slacks);
+        match slacks.is_empty() {
+            true => vec![0.0; points.len()],
+            false => slacks.iter().map(|row| log_chance(row)).collect(),
+        }
     }
 
     /// What to add to a score to have it in the objectives' own units.

@@ -69,6 +69,8 @@ struct Chain {
     at: UnitPoint,
     score: f64,
     step: f64,
+    /// No single change of a discrete parameter improves it.
+    is_settled: bool,
 }
 
 impl Search<'_> {
@@ -126,8 +128,14 @@ impl Search<'_> {
             // Looked up only for those that improve, which are few.
             let improvement = order.into_iter().find(|&i| self.is_free(&neighbours[i]));
             match improvement {
-                Some(i) => (chain.at, chain.score) = (neighbours[i].clone(), scores[i]),
-                None => chain.step *= SHRINK,
+                Some(i) => {
+                    (chain.at, chain.score) = (neighbours[i].clone(), scores[i]);
+                    chain.is_settled = false;
+                }
+                None => {
+                    chain.step *= SHRINK;
+                    chain.is_settled = true;
+                }
             }
             begin = end;
         }
@@ -135,7 +143,8 @@ impl Search<'_> {
     }
 
     /// Adds every point that differs from the chain's in one active parameter: all options of a
-    /// discrete one (the nearest of many), a step either way along a float.
+    /// discrete one (the nearest of many) unless they were found no better, a step either way along a
+    /// float.
     fn changes(&self, chain: &Chain, out: &mut Vec<UnitPoint>) {
         let active = self.space.active(&chain.at);
         for place in (0..active.len()).filter(|&place| active[place]) {
@@ -149,6 +158,7 @@ impl Search<'_> {
             };
             match self.space.options(place) {
                 None => STEPS.iter().for_each(|s| change((unit + s * chain.step).clamp(0.0, 1.0))),
+                Some(_) if chain.is_settled => {}
                 Some(options) => {
                     let here = self.space.option(place, unit);
                     let all = options <= OPTIONS_ALL || self.space.is_category(place);
@@ -198,7 +208,8 @@ impl Search<'_> {
     fn free(&self, points: Vec<UnitPoint>) -> Vec<Chain> {
         let free: Vec<UnitPoint> = points.into_iter().filter(|point| self.is_free(point)).collect();
         let scores = (self.score)(&free);
-        free.into_iter().zip(scores).map(|(at, score)| Chain { at, score, step: STEP }).collect()
+        let chain = |(at, score)| Chain { at, score, step: STEP, is_settled: false };
+        free.into_iter().zip(scores).map(chain).collect()
     }
 
     fn is_free(&self, point: &UnitPoint) -> bool {

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::cholesky::Factor;
 use super::kernel::{Columns, HyperParameters, Metric};
-use super::standardise::Standard;
-use super::{FitError, Posterior, training};
+use super::standardise::{Standard, Tail, standardise};
+use super::{FitError, Posterior, seen, training};
 use crate::history::Observation;
 use crate::space::{Space, UnitPoint};
 
@@ -113,6 +113,11 @@ impl Posterior {
         if let Some((what, _)) = checks.iter().find(|(_, possible)| !possible) {
             return Err(PartsError::Impossible { what });
         }
+        let factor = Factor::unpack(&parts.factor, n);
+        // Not stored, because they follow from the results without a fit. Only posteriors of a value are
+        // stored, and of those the bad tail is pulled in.
+        let targets = standardise(&training.values, Tail::Raised).0;
+        let sought = factor.solve(&seen(&targets, Tail::Raised));
         Ok(Posterior {
             metric: Metric::of(space),
             points: Columns::of(&training.points, d),
@@ -124,8 +129,9 @@ impl Posterior {
                 noise_variance: parts.noise_variance,
             },
             standard: Standard { offset: parts.offset, scale: parts.scale },
-            factor: Factor::unpack(&parts.factor, n),
+            factor,
             alpha: parts.alpha,
+            sought,
             log_posterior: parts.log_posterior,
             observations: parts.observations,
             failures: parts.failures,

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::Exhausted;
-use crate::acquisition::improvement;
+use crate::acquisition::improvement_sought;
 use crate::acquisition::maximise::{Score, maximise};
 use crate::design;
 use crate::gp::Posterior;
@@ -35,11 +35,9 @@ impl<'a> Draw<'a> {
         Draw { space, taken, seed, number }
     }
 
-    /// The free point of largest expected improvement.
+    /// The free point of largest expected improvement of the results as the search sees them.
     pub(super) fn acquisition(&self, believer: &Posterior) -> Result<UnitPoint, Exhausted> {
-        let centres: Vec<UnitPoint> =
-            believer.ranking().into_iter().map(|(point, _)| point).collect();
-        self.best(&improvement(believer), &centres)
+        self.best(&improvement_sought(believer), &believer.ranking())
     }
 
     /// The free point of largest score.
@@ -117,5 +115,40 @@ impl<'a> Draw<'a> {
 
     pub(super) fn is_free(&self, point: &UnitPoint) -> bool {
         !self.taken.contains(&self.space.key(point))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::Observation;
+    use crate::space::{Domain, Parameter};
+
+    #[test]
+    fn of_a_small_space_the_best_of_all_free_points_is_found() {
+        let parameter = |i: usize| Parameter {
+            name: format!("bit_{i}"),
+            domain: Domain::Bool,
+            condition: None,
+            default: None,
+        };
+        let space = Space::new((0..8).map(parameter).collect()).unwrap();
+        let everything: Vec<UnitPoint> = (0..256).map(|rank| space.nth(rank).unwrap()).collect();
+        let value = |x: &UnitPoint| 3.0 * x.0[0] + x.0[3] * x.0[5] - 2.0 * x.0[7] + 0.1 * x.0[1];
+        let tried = everything.iter().step_by(13);
+        let observed = tried.map(|x| Observation { value: value(x), point: x.clone() });
+        let mut history = History { observed: observed.collect(), ..History::default() };
+        let posterior = Posterior::fit(&space, &history.observed, &[], 5).unwrap();
+        for number in 20..40 {
+            let draw = Draw::new(&space, &history, 5, number);
+            let found = draw.acquisition(&posterior).unwrap();
+            let free: Vec<UnitPoint> =
+                everything.iter().filter(|point| draw.is_free(point)).cloned().collect();
+            let score = improvement_sought(&posterior);
+            let best = score(&free).into_iter().fold(f64::NEG_INFINITY, f64::max);
+            let here = score(std::slice::from_ref(&found))[0];
+            assert!(here >= best - 1e-9, "{here} of {best} at {number}");
+            history.taken.push(found);
+        }
     }
 }

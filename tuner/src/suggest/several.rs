@@ -71,7 +71,7 @@ pub fn suggest_for(
     let thought = judge.as_ref().map(|(models, judge)| {
         let points = std::slice::from_ref(&point);
         let value = models.value().predict(points);
-        (value.mean[0], value.deviation[0], judge.scores(points)[0] + judge.log_unit())
+        (value.mean[0], value.deviation[0], judge.told(points)[0] + judge.log_unit())
     });
     Ok(Suggestion {
         point,

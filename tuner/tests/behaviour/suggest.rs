@@ -275,23 +275,6 @@ fn a_suggestion_says_what_was_thought_of_it_in_the_objective_s_units() {
 }
 
 #[test]
-fn the_exhaustive_search_finds_the_best_of_all_free_points() {
-    let space = case_one();
-    let observed = study(&space, Algorithm::Random, 20, 5, eight_bits);
-    let mut history = History { observed, ..History::default() };
-    let posterior = Posterior::fit(&space, &history.observed, &[], 5).unwrap();
-    let options = options(Algorithm::GaussianProcess);
-    let mut last = f64::INFINITY;
-    for number in 20..40 {
-        let suggestion = suggest(&space, &options, &history, Some(&posterior), 5, number).unwrap();
-        let acquisition = suggestion.acquisition.unwrap();
-        assert!(acquisition <= last + 1e-9, "a better point was passed over at {number}");
-        last = acquisition;
-        history.taken.push(suggestion.point);
-    }
-}
-
-#[test]
 fn the_chains_reach_what_twenty_thousand_draws_do_not() {
     let space = case_two();
     let objective = |x: &UnitPoint| x.0[0] - (x.0[4] - x.0[12]).abs() + 0.5 * x.0[15] * x.0[20];
