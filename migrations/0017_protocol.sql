@@ -75,3 +75,5 @@ comment on column v1.workers.is_unfit is 'Whether it is to go because its machin
 comment on column v1.workers.drained_at is 'When that was decided.';
 comment on column v1.workers.registered_at is 'When it first asked for a trial.';
 comment on column v1.workers.seen_at is 'When it last asked for one, to two minutes; a long training asks for none.';
+
+insert into schema_version (version, oldest_program) values (17, 15);

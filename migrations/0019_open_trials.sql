@@ -4,3 +4,5 @@
 create index trial_open on trial (study_id, state, priority desc, number)
     where state in ('queued', 'running');
 drop index trial_queued;
+
+insert into schema_version (version, oldest_program) values (19, 15);

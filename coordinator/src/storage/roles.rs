@@ -55,8 +55,8 @@ pub const GRANTS: &[(&str, &str)] = &[
     ("metric", "select, insert"),
     ("event", "select, insert"),
     ("late_report", "select, insert"),
-    // Forgotten after a time.
-    ("idempotency", "select, insert, delete"),
+    // Forgotten after a time. To lock a row takes the right to update a column of it.
+    ("idempotency", "select, insert, update (at), delete"),
     ("suggestion", "select, insert"),
     ("pruning", "select, insert"),
     ("imported", "select, insert"),

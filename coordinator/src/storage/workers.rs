@@ -119,7 +119,8 @@ impl From<Row> for Worker {
 pub async fn list(db: &mut PgConnection, with_gone: bool) -> Result<Vec<Worker>, Error> {
     let rows: Vec<Row> = sqlx::query_as(
         "-- workers::list
-        select * from v1.workers
+        select worker_id, label, device, state, running, drained_because, is_unfit, registered_at, seen_at
+          from v1.workers
          where $1 or state <> 'gone'
          order by registered_at desc, worker_id
          limit $2",
@@ -140,7 +141,8 @@ pub async fn list(db: &mut PgConnection, with_gone: bool) -> Result<Vec<Worker>,
 pub async fn named(db: &mut PgConnection, name: &str) -> Result<Vec<Worker>, Error> {
     let rows: Vec<Row> = sqlx::query_as(
         "-- workers::named
-        select * from v1.workers
+        select worker_id, label, device, state, running, drained_because, is_unfit, registered_at, seen_at
+          from v1.workers
          where state <> 'gone'
            and (label = $1 or $2 and starts_with(worker_id::text, lower($1)))
          order by registered_at desc, worker_id
@@ -162,7 +164,8 @@ pub async fn named(db: &mut PgConnection, name: &str) -> Result<Vec<Worker>, Err
 pub async fn by_ids(db: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Worker>, Error> {
     let rows: Vec<Row> = sqlx::query_as(
         "-- workers::by_ids
-        select * from v1.workers
+        select worker_id, label, device, state, running, drained_because, is_unfit, registered_at, seen_at
+          from v1.workers
          where worker_id = any ($1)
          order by registered_at desc, worker_id",
     )

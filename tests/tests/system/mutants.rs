@@ -286,7 +286,6 @@ async fn a_result_without_its_primary_key_is_missed() {
             "('running', 'expired')",
             "('running', 'expired', 'completed')",
         ),
-        rewrite("leases::asked", "('running', 'expired')", "('running', 'expired', 'completed')"),
     ];
     let repeated = CaughtBy::Crossing(Crossing::RepeatedReport);
     let town = Town::new().await;

@@ -38,8 +38,6 @@ async fn a_coordinator_can_neither_change_what_is_recorded_nor_the_schema() {
         "imported",
         "pruning",
         "prospect",
-        "idempotency",
-        "worker",
     ] {
         let column: String = sqlx::query_scalar(
             "select attname::text from pg_attribute
@@ -57,6 +55,10 @@ async fn a_coordinator_can_neither_change_what_is_recorded_nor_the_schema() {
         ] {
             assert_eq!(refusal(&mut db, &statement).await.0, DENIED, "{statement}");
         }
+    }
+    // Kept answers are forgotten, and never altered; workers are told to go, and stay on record.
+    for statement in ["update idempotency set response = response", "delete from worker"] {
+        assert_eq!(refusal(&mut db, statement).await.0, DENIED, "{statement}");
     }
     for statement in [
         // Not where a trial is, what a study searches, or which lease an attempt was granted.

@@ -250,9 +250,7 @@ async fn refuse(
             sqlx::query(
                 "-- leases::complete, a late report
                 insert into late_report (trial_id, attempt, lease_id, value, reason)
-                select a.trial_id, a.attempt, a.lease_id, $4, 'superseded or ended'
-                  from attempt a
-                 where a.trial_id = $1 and a.attempt = $2 and a.lease_id = $3",
+                values ($1, $2, $3, $4, 'superseded or ended')",
             )
             .bind(fence.trial_id)
             .bind(fence.attempt)

@@ -32,7 +32,8 @@ pub async fn fail(
     let done: Option<(i64, TrialState)> = sqlx::query_as(
         "-- leases::fail
         with old as (
-            select t.trial_id, t.attempt, s.max_failures
+            -- Read from the locked row: a person may have withdrawn the trial during the wait.
+            select t.trial_id, t.attempt, t.failures, t.cancel_requested, s.max_failures
               from trial t
               join study s using (study_id)
               join lease l using (trial_id)
@@ -44,11 +45,11 @@ pub async fn fail(
              where l.trial_id = old.trial_id and l.attempt = old.attempt and l.lease_id = $3
             returning l.trial_id),
         next as (
-            select old.trial_id, old.attempt,
-                   case when not $4 or t.failures + 1 >= old.max_failures then 'failed'
-                        when t.cancel_requested then 'cancelled'
+            select trial_id,
+                   case when not $4 or old.failures + 1 >= old.max_failures then 'failed'
+                        when old.cancel_requested then 'cancelled'
                         else 'queued' end::trial_state as state
-              from old join freed using (trial_id) join trial t using (trial_id)),
+              from old join freed using (trial_id)),
         done as (
             update trial t
                set state = next.state,
