@@ -166,7 +166,9 @@ pub async fn take_queued(
                f.bytes as checkpoint_bytes, s.checkpoint_epochs,
                (select case s.direction when 'maximize' then max(r.value) else min(r.value) end
                   from result r where r.study_id = s.study_id and r.feasible) as best_value
-          from (select * from held union all select * from leased) g
+          from (select trial_id, attempt, lease_id, expires_at from held
+                union all
+                select trial_id, attempt, lease_id, expires_at from leased) g
           join trial t using (trial_id)
           join study s using (study_id)
           left join checkpoint c using (trial_id)
