@@ -47,6 +47,8 @@ pub enum Crossing {
     FailureThenCompletion,
     /// A trial is given back and reported at once, and the release is first: no result.
     ReleaseThenCompletion,
+    /// A trial is given back twice at once: the next who asks gets it.
+    TwoReleases,
     /// A study is cancelled twice at once: neither is refused.
     TwoCancels,
     /// Two slots ask where one more trial may run: one of them gets it.
@@ -55,7 +57,7 @@ pub enum Crossing {
 
 impl Crossing {
     /// All of them.
-    pub const ALL: [Crossing; 11] = [
+    pub const ALL: [Crossing; 12] = [
         Crossing::RenewalAndReaper,
         Crossing::OldHeartbeat,
         Crossing::RepeatedReport,
@@ -65,17 +67,16 @@ impl Crossing {
         Crossing::GrantThenCancel,
         Crossing::FailureThenCompletion,
         Crossing::ReleaseThenCompletion,
+        Crossing::TwoReleases,
         Crossing::TwoCancels,
         Crossing::TwoGrants,
     ];
 
-    /// Lets them meet in a study of their own, and says what is wrong then.
-    ///
-    /// `coordinators` is the way by which coordinators reach the database of `pool`.
+    /// Lets them meet in a study of their own, with `coordinators` on the database of `pool`.
     ///
     /// # Errors
     ///
-    /// What is wrong.
+    /// What is wrong then.
     pub async fn meet(self, pool: &PgPool, coordinators: &PgPool) -> Result<(), String> {
         let max_parallel = if self == Crossing::TwoGrants { 1 } else { 10_000 };
         let place = Place::new(pool, coordinators, max_parallel).await;
@@ -89,6 +90,7 @@ impl Crossing {
             Crossing::GrantThenCancel => place.grant_then_cancel().await,
             Crossing::FailureThenCompletion => place.completion_after(End::Failure).await,
             Crossing::ReleaseThenCompletion => place.completion_after(End::Release).await,
+            Crossing::TwoReleases => place.two_releases().await,
             Crossing::TwoCancels => place.two_cancels().await,
             Crossing::TwoGrants => place.two_grants().await,
         }?;
@@ -121,15 +123,12 @@ impl Place {
             .await
             .expect("empties the database");
         let name = format!("crossing-{}", Uuid::new_v4().simple());
-        let options = pool.connect_options();
-        let replica = Replica::new((*options).clone());
-        let rules =
-            Rules { max_trials: 9, max_parallel, max_failures: 3, max_trial_seconds: 86_400 };
+        let replica = Replica::new((*pool.connect_options()).clone());
+        let rules = Rules { max_trials: 9, max_parallel, max_failures: 3, max_trial_seconds: 600 };
         replica.create(&name, &rules).await.expect("creates a study");
         replica.enqueue(&name, 2).await.expect("enqueues two points");
         replica.stop().await;
-        let study_id = sqlx::query_scalar("select study_id from study where name = $1")
-            .bind(&name)
+        let study_id = sqlx::query_scalar("select study_id from study")
             .fetch_one(pool)
             .await
             .expect("reads the study");
@@ -262,6 +261,26 @@ impl Place {
         match completion.await.expect("runs") {
             Err(Error::LeaseLost { .. }) => Ok(()),
             other => Err(format!("the result of an attempt that is over is answered {other:?}")),
+        }
+    }
+
+    async fn two_releases(&self) -> Result<(), String> {
+        let lease = self.lease().await;
+        let (fence, number) = (lease.fence, lease.number);
+        let study = self.locked().await;
+        let release = || {
+            let coordinators = self.coordinators.clone();
+            tokio::spawn(async move { leases::release(&coordinators, &fence, "").await })
+        };
+        let released = [release(), release()];
+        self.until_waiting(2).await;
+        study.commit().await.expect("commits");
+        for released in released {
+            released.await.expect("runs").expect("is recorded");
+        }
+        match self.lease().await.number {
+            next if next == number => Ok(()),
+            next => Err(format!("trial {number} is passed by for trial {next}")),
         }
     }
 

@@ -186,9 +186,7 @@ impl World {
     async fn together(&mut self, model: &mut Model, one: &Call, other: &Call) -> Result<(), Fault> {
         let fences = [model.fence(one), model.fence(other)];
         let budgets = [budget(model, one), budget(model, other)];
-        if self.call_is_about_nothing(one, fences[0])
-            || self.call_is_about_nothing(other, fences[1])
-        {
+        if is_about_nothing(one, fences[0]) || is_about_nothing(other, fences[1]) {
             return Ok(());
         }
         let [first, second] = self.replicas.clone();
@@ -209,10 +207,6 @@ impl World {
             said += &format!("\nor {should:?}, and {rows}");
         }
         self.blame(format!("both at once are answered {is:?}; should be{said}"))
-    }
-
-    fn call_is_about_nothing(&self, call: &Call, fence: Option<Fence>) -> bool {
-        matches!(call, Call::Speak { .. }) && fence.is_none()
     }
 
     /// Compares all rows, and puts moments where no drawn jitter and no time of the machine's matter.
@@ -289,6 +283,10 @@ impl World {
         .expect("moves the moments");
         self.clock_set = begun;
     }
+}
+
+fn is_about_nothing(call: &Call, fence: Option<Fence>) -> bool {
+    matches!(call, Call::Speak { .. }) && fence.is_none()
 }
 
 fn budget(model: &Model, call: &Call) -> i32 {

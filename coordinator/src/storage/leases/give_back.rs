@@ -1,6 +1,6 @@
 //! Attempts that end without a value: failed or released.
 
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 
 use super::lost;
 use crate::{
@@ -85,7 +85,11 @@ pub async fn fail(
     .doing("record a failure")?;
     let (study_id, state) = match done {
         Some(done) => done,
-        None => return answered_before(&mut tx, fence, "failed").await,
+        None => {
+            let answer = answered_before(&mut tx, fence, "failed").await;
+            free(tx).await?;
+            return answer;
+        }
     };
     if workers::count_against(&mut tx, fence, class).await? {
         let class = class.as_str();
@@ -150,11 +154,21 @@ pub async fn release(
     .doing("release a trial")?;
     let (study_id, state) = match done {
         Some(done) => done,
-        None => return answered_before(&mut tx, fence, "released").await,
+        None => {
+            let answer = answered_before(&mut tx, fence, "released").await;
+            free(tx).await?;
+            return answer;
+        }
     };
     studies::close_if_done(&mut tx, study_id).await?;
     tx.commit().await.doing("release a trial")?;
     Ok((study_id, state))
+}
+
+/// Ends a transaction that changed nothing before its call is answered. If it waited for the trial, it
+/// has it locked, and dropped it would end a little later: whoever asks at once would pass the trial by.
+async fn free(tx: Transaction<'static, Postgres>) -> Result<(), Error> {
+    tx.rollback().await.doing("let go of a trial")
 }
 
 /// An attempt that has already ended in this way was reported by an earlier call whose answer was
