@@ -152,9 +152,10 @@ fn torment(command: Command) -> anyhow::Result<bool> {
     let tally = tally?;
     say(&tally, &title, seed, common.json);
     let held = tally.violations.is_empty();
-    match held && is_ours {
-        true => std::fs::remove_dir_all(&folder)?,
-        false => eprintln!("kept for looking: {}; --seed {seed} repeats it", folder.display()),
+    if !held {
+        eprintln!("kept for looking: {}; --seed {seed} repeats it", folder.display());
+    } else if is_ours {
+        std::fs::remove_dir_all(&folder)?;
     }
     Ok(held)
 }
