@@ -67,6 +67,10 @@ pub struct Prediction {
 }
 
 /// What the results say about the whole space.
+///
+/// Hyper-parameters are learned from the results as a search sees them, `−(max z − z + 0.1)^1.5` of the
+/// standardised results `z`, and a second set of weights believes in these. Everything that is told,
+/// predictions among it, is of the results as they are.
 #[derive(Clone, Debug)]
 pub struct Posterior {
     metric: Metric,

@@ -27,6 +27,9 @@
 //! surrogate's means alone and closes its deviations around them; so each asker is sent elsewhere,
 //! and nobody waits.
 //!
+//! Results are [bent](Posterior) for that: the search sees `−(max y − y + 0.1)^1.5` of the standardised results,
+//! in which a cone is round and depths stay apart. What is told of a point is of the results as they are.
+//!
 //! **More than one number.** Further objectives and constraints have a process each. Improvement is
 //! then that of the [volume that the feasible front dominates](pareto), and it counts by the
 //! probability that every [constraint](acquisition::feasibility) is kept: [`suggest_for`].

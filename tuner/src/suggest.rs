@@ -28,7 +28,8 @@ pub struct Suggestion {
     pub mean: Option<f64>,
     /// Posterior deviation of the objective there, noise left out, pending points believed.
     pub deviation: Option<f64>,
-    /// Log expected improvement there: natural logarithm, of objective units. For
+    /// Log expected improvement there: natural logarithm, of objective units. Of the results as they are;
+    /// what was maximised is that of the results bent, which rises with mean and deviation too. For
     /// [`Origin::Parzen`] the logarithm of the ratio of the good density to the bad one; with further
     /// goals see [`suggest_for`].
     pub acquisition: Option<f64>,
