@@ -152,12 +152,7 @@ mod tests {
     }
 
     fn look(openings: Vec<Opening>) -> Look {
-        Look {
-            at: Instant::now(),
-            change: 0,
-            upset: 0,
-            studies: openings.into_iter().map(Seen::of).collect(),
-        }
+        Look { at: Instant::now(), studies: openings.into_iter().map(Seen::of).collect() }
     }
 
     fn asker(studies: &[&str]) -> Asker {
