@@ -245,16 +245,21 @@ impl Scheduler {
         let ttl = self.inner.lease_ttl;
         let _turn = self.inner.grants.acquire().await.expect("nobody closes it");
         let granted = if is_limited {
+            // Before the study is locked: to wait for a lease then could be for ever.
+            let held = leases::held_by(&mut *self.connection().await?, asker, ttl).await?;
+            if held.is_some() {
+                return Ok(held);
+            }
             let mut tx = storage::begin(self.pool(), "hand out a queued trial").await?;
             // First here and last elsewhere, which is no deadlock: nothing is waited for after it.
             studies::lock(&mut tx, study_id).await?;
-            let granted = leases::take_queued(&mut tx, study_id, asker, ttl).await;
+            let granted = leases::take_queued(&mut tx, study_id, asker, ttl, false).await;
             match granted {
                 Ok(lease) => tx.commit().await.doing("hand out a queued trial").map(|()| lease),
                 refused => refused,
             }
         } else {
-            leases::take_queued(&mut *self.connection().await?, study_id, asker, ttl).await
+            leases::take_queued(&mut *self.connection().await?, study_id, asker, ttl, true).await
         };
         match granted {
             // The slot asked twice at once, and the other call was granted.

@@ -229,7 +229,7 @@ impl Place {
 
     async fn grant_then_cancel(&self) -> Result<(), String> {
         let mut grant = self.coordinators.begin().await.expect("begins");
-        let lease = leases::take_queued(&mut grant, self.study_id, &self.asker(), TTL).await;
+        let lease = leases::take_queued(&mut grant, self.study_id, &self.asker(), TTL, true).await;
         lease.expect("asks").expect("there is a trial");
         self.cancelled_and_locked().await.commit().await.expect("commits");
         let withdrawal = self.withdraw();
@@ -339,7 +339,7 @@ impl Place {
 
     async fn lease(&self) -> Lease {
         let mut db = self.coordinators.acquire().await.expect("connects");
-        let lease = leases::take_queued(&mut db, self.study_id, &self.asker(), TTL).await;
+        let lease = leases::take_queued(&mut db, self.study_id, &self.asker(), TTL, true).await;
         lease.expect("asks").expect("there is a trial")
     }
 

@@ -104,6 +104,9 @@ pub async fn held_by(
 /// number. A study with the largest `max_parallel` that there is has no limit and is not counted; one that
 /// has is locked before, in the same transaction: two grants at once would each count without the other.
 ///
+/// Whoever holds a lock of the study must not wait for a lease, which whoever ends a trial holds while it
+/// waits for the study: it asks [`held_by`] before, and calls this without `may_hold`.
+///
 /// # Errors
 ///
 /// [`Error::Storage`] with a unique violation if the same slot asked twice at once; the other call
@@ -113,6 +116,7 @@ pub async fn take_queued(
     study_id: i64,
     asker: &Asker,
     lease_ttl: Duration,
+    may_hold: bool,
 ) -> Result<Option<Lease>, Error> {
     let granted: Option<Granted> = sqlx::query_as(
         "-- leases::take_queued
@@ -122,7 +126,7 @@ pub async fn take_queued(
         held as (
             update lease
                set expires_at = least(clock_timestamp() + make_interval(secs => $4), deadline_at)
-             where worker_id = $2 and slot = $3
+             where worker_id = $2 and slot = $3 and $8
             returning trial_id, attempt, lease_id, expires_at),
         next as (
             select t.trial_id, s.max_trial_seconds
@@ -181,6 +185,7 @@ pub async fn take_queued(
     .bind(&asker.label)
     .bind(&asker.device)
     .bind(PARALLEL_MAX)
+    .bind(may_hold)
     .fetch_optional(db)
     .await
     .doing("hand out a queued trial")?;
