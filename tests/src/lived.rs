@@ -46,7 +46,7 @@ fn hill(point: &Point) -> f64 {
 /// | `traded` | two objectives and a constraint, some results infeasible; completed |
 /// | `small` | completed: space exhausted |
 /// | `withdrawn` | cancelled: trial 0 waited, 1 was given back, 2 runs and has been told |
-/// | `lived` | active, see [`live`] |
+/// | `lived` | active, see `live` |
 pub async fn lived() -> (Town, Coordinator) {
     let town = Town::new().await;
     let coordinator = town.coordinator().await;

@@ -134,7 +134,7 @@ impl Places {
     }
 }
 
-/// Puts [`Admitted`] in front of services.
+/// Puts `Admitted` in front of services.
 #[derive(Clone, Debug)]
 pub struct Admission {
     places: Arc<Places>,

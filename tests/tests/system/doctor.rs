@@ -219,7 +219,7 @@ async fn work(mut hand: Hand) {
             }
             continue;
         };
-        let attempt = u32::try_from(lease.r#ref.as_ref().unwrap().attempt).unwrap();
+        let attempt = lease.r#ref.as_ref().unwrap().attempt;
         // Refusals are part of the life: whoever was lapsed hears one.
         let _ = hand.report(&lease, 0, "score", 0.5).await;
         match (lease.number + 5 * attempt) % 8 {

@@ -56,7 +56,8 @@ async fn every_verb_that_changes_something_is_done_once() {
         request_id: request_id.clone(),
     };
     let send = |request| async move { client().enqueue_trials(request).await };
-    once(send, &enqueue(&[point.clone()]), &enqueue(&[point.clone(), point.clone()])).await;
+    once(send, &enqueue(std::slice::from_ref(&point)), &enqueue(&[point.clone(), point.clone()]))
+        .await;
     assert_eq!(coordinator.trials("once").await.len(), 2);
 
     let request_id = id();
