@@ -222,7 +222,7 @@ impl Model {
                     0 => 0,
                     before => back_off(before - 1),
                 };
-                trial.not_before = When { at: now + wait, jitter: 0.0 };
+                trial.not_before = When { at: now + wait, jitter: wait as f64 * speeches::JITTER };
                 trial.failures += 1;
                 let to = match trial.is_withdrawn {
                     true => State::Cancelled,

@@ -7,7 +7,7 @@ use super::{Answer, Fence, LEASE_SECONDS, Model, Outcome, Reached, State, When, 
 use crate::simulation::operation::Speech;
 
 /// The share by which a back-off may be longer or shorter.
-const JITTER: f64 = 0.2;
+pub(super) const JITTER: f64 = 0.2;
 
 impl Model {
     pub(super) fn speak(&mut self, fence: &Fence, speech: Speech) -> Answer {
