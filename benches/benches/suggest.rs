@@ -64,7 +64,7 @@ fn history(space: &Space, n: u32) -> History {
         let x = &point.0;
         let value =
             -(x[0] - 0.7).powi(2) + 0.3 * x[1] * x[12] - 0.2 * (x[13] - 0.3).abs() + 0.1 * x[21];
-        history.taken.push(point.clone());
+        history.taken.insert(space, &point);
         history.observed.push(Observation { point, value });
     }
     history

@@ -224,6 +224,8 @@ limits! {
     "What a coordinator does by itself" {
         /// Askers served by one plan; the rest wait for the next.
         ASKERS_AT_ONCE_MAX: usize = 64, "waits";
+        /// Results recorded by one statement.
+        REPORTS_TOGETHER_MAX: usize = 64, "waits";
         /// Requests that may wait for a study's planner.
         INBOX_MAX: usize = 1_024, "waits";
         /// Lapsed trials put back in one transaction: few enough that whoever reports one of them hardly

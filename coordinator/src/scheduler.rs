@@ -12,6 +12,9 @@ pub mod plan;
 pub mod prospects;
 pub mod pruning;
 pub mod reaper;
+mod recorder;
+mod rhythm;
+mod vacancies;
 
 use std::{
     collections::HashMap,
@@ -31,10 +34,13 @@ use crate::{
     scheduler::{
         keeper::Keeper,
         openings::{Look, Openings, Try},
+        recorder::{News, Recorder},
+        rhythm::Rhythm,
+        vacancies::Vacancies,
     },
     storage::{
         self, in_time,
-        leases::{self, Recorded},
+        leases::{self, Ended, Recorded},
         metrics::Metric,
         studies, workers,
     },
@@ -44,6 +50,9 @@ use crate::{
 
 /// How often one who waits looks for itself: what another replica did, or a back-off that is over.
 const POLL: Duration = Duration::from_secs(1);
+
+/// How long before a call the look may have been begun by which it is answered.
+const LOOKS_TOGETHER: Duration = Duration::from_millis(2);
 
 /// Leases that a trial told to stop may still run for, as a multiple of the lease.
 const CANCEL_GRACE: u32 = 2;
@@ -64,7 +73,12 @@ struct Inner {
     keepers: Mutex<HashMap<i64, Keeper>>,
     /// Counts changes that waiters may want to see.
     changes: watch::Sender<u64>,
+    /// When something other than a result last changed what there is to give.
+    steered: Mutex<Instant>,
     openings: Openings,
+    vacancies: Vacancies,
+    recorder: Recorder,
+    rhythm: Arc<Rhythm>,
     grants: Semaphore,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -88,15 +102,21 @@ impl Scheduler {
     /// A scheduler on a database; `lease_ttl` is how long a lease lasts without a heartbeat.
     pub fn new(pool: PgPool, lease_ttl: Duration, stop: CancellationToken) -> Self {
         let changes = watch::Sender::new(0);
+        let tasks = TaskTracker::new();
+        let rhythm = Arc::new(Rhythm::default());
         let inner = Inner {
             openings: Openings::new(pool.clone()),
+            vacancies: Vacancies::default(),
+            recorder: Recorder::start(pool.clone(), Arc::clone(&rhythm), &stop, &tasks),
+            rhythm,
             grants: Semaphore::new(GRANTS_AT_ONCE_MAX),
             pool,
             lease_ttl,
             keepers: Mutex::default(),
             changes,
+            steered: Mutex::new(Instant::now()),
             stop,
-            tasks: TaskTracker::new(),
+            tasks,
         };
         Self { inner: Arc::new(inner) }
     }
@@ -133,6 +153,15 @@ impl Scheduler {
 
     /// Wakes everybody who waits for a change, and the keeper of the study that changed.
     pub fn changed(&self, study_id: i64) {
+        *self.inner.steered.lock().expect("nobody panics while holding a time") = Instant::now();
+        self.has_result(study_id);
+    }
+
+    fn steered(&self) -> Instant {
+        *self.inner.steered.lock().expect("nobody panics while holding a time")
+    }
+
+    fn has_result(&self, study_id: i64) {
         self.inner.changes.send_modify(|count| *count += 1);
         self.keeper(study_id).wake();
     }
@@ -146,15 +175,22 @@ impl Scheduler {
     pub async fn lease(&self, asker: &Asker, wait: Duration) -> Result<Answer, Error> {
         let deadline = Instant::now() + wait;
         let mut changes = self.changes();
-        let mut is_first = true;
-        let known = async { workers::register(&mut *self.connection().await?, asker).await };
-        if let Some(order) = in_time(known).await? {
-            return in_time(self.send_away(asker, order)).await;
+        // Asked once, unless it is known.
+        let mut may_hold = !self.inner.vacancies.take(asker);
+        if may_hold {
+            let known = async { workers::register(&mut *self.connection().await?, asker).await };
+            if let Some(order) = in_time(known).await? {
+                return in_time(self.send_away(asker, order)).await;
+            }
+            self.inner.vacancies.seen(asker);
         }
+        let called = Instant::now();
+        // What people have just changed here is to be seen; who else has come just now looks with this one.
+        let mut since = called.checked_sub(LOOKS_TOGETHER).unwrap_or(called).max(self.steered());
         loop {
             changes.borrow_and_update();
-            let look = in_time(self.inner.openings.look(Instant::now())).await?;
-            if let Some(lease) = self.lease_now(asker, &look, is_first).await? {
+            let look = in_time(self.inner.openings.look(since)).await?;
+            if let Some(lease) = self.lease_now(asker, &look, may_hold).await? {
                 tracing::debug!(
                     study = lease.study,
                     trial.number = lease.number,
@@ -164,7 +200,12 @@ impl Scheduler {
                 );
                 return Ok(Answer::Lease(Box::new(lease)));
             }
-            is_first = false;
+            may_hold = false;
+            since = Instant::now();
+            // A result may have made room since.
+            if look.at() < called {
+                continue;
+            }
             let idle = look.all_ended(asker);
             if idle || Instant::now() >= deadline {
                 return Ok(Answer::Nothing { idle });
@@ -194,12 +235,11 @@ impl Scheduler {
         &self,
         asker: &Asker,
         look: &Look,
-        is_first: bool,
+        mut may_hold: bool,
     ) -> Result<Option<Lease>, Error> {
         let mut in_vain = Vec::new();
         // Taking from a queue asks that too. Whoever is planned for is asked before, lest its answer that
         // was lost cost another trial; and so is, once, whoever finds nothing.
-        let mut may_hold = is_first;
         while let Some(found) = look.take(asker, &in_vain) {
             let (study_id, granted) = match found {
                 Try::Queue { study_id, is_limited } => {
@@ -293,13 +333,27 @@ impl Scheduler {
 
     /// Records a result; `true` if it had been recorded before.
     pub async fn complete(&self, fence: &LeaseRef, report: &Report) -> Result<bool, Error> {
-        match leases::complete(self.pool(), fence, report).await? {
-            Recorded::Now { study_id } => {
-                self.changed(study_id);
-                Ok(false)
-            }
-            Recorded::Before => Ok(true),
+        let together = self.inner.recorder.record(fence, report).await;
+        let (ended, is_to_be_told) = match together {
+            Some(News { ended, is_to_be_told }) => (ended, is_to_be_told),
+            None => match leases::complete(self.pool(), fence, report).await? {
+                Recorded::Now(ended) => (ended, true),
+                Recorded::Before => return Ok(true),
+            },
+        };
+        let Ended { study_id, worker_id, slot, .. } = ended;
+        if let (Some(worker_id), Some(slot)) = (worker_id, slot) {
+            self.inner.vacancies.vacated((worker_id, slot));
         }
+        if is_to_be_told {
+            self.has_result(study_id);
+        }
+        Ok(false)
+    }
+
+    /// Says that workers were told to go.
+    pub fn drained(&self) {
+        self.inner.vacancies.forget();
     }
 
     /// Records a failure; `true` if the trial will be tried again.
@@ -310,6 +364,8 @@ impl Scheduler {
         detail: &str,
     ) -> Result<bool, Error> {
         let (study_id, state) = leases::fail(self.pool(), fence, class, detail).await?;
+        // It may have been one too many.
+        self.drained();
         self.changed(study_id);
         Ok(matches!(state, TrialState::Queued | TrialState::Running))
     }
@@ -337,6 +393,7 @@ impl Scheduler {
 
     fn new_keeper(&self, study_id: i64) -> Keeper {
         let ttl = self.inner.lease_ttl;
-        Keeper::start(self.pool().clone(), study_id, ttl, &self.inner.stop, &self.inner.tasks)
+        let Inner { pool, rhythm, stop, tasks, .. } = &*self.inner;
+        Keeper::start(pool.clone(), study_id, ttl, Arc::clone(rhythm), stop, tasks)
     }
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::goals::Goals;
 use crate::space::UnitPoint;
+use crate::taken::Taken;
 
 /// One measured result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,7 +31,7 @@ pub struct History {
     pub failed: Vec<UnitPoint>,
     /// Points that must not be suggested again. The three lists above count as taken even where
     /// they are missing here.
-    pub taken: Vec<UnitPoint>,
+    pub taken: Taken,
 }
 
 impl History {

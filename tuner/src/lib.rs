@@ -100,6 +100,7 @@ mod space;
 pub mod stopping;
 mod stream;
 mod suggest;
+mod taken;
 
 pub use goals::Goals;
 pub use gp::estimator::{Gp, GpError, GpParams, GpValidParams};
@@ -115,3 +116,4 @@ pub use suggest::{
     Algorithm, Exhausted, Options, OptionsError, Origin, StartDesign, Suggestion, UnknownName,
     suggest, suggest_for,
 };
+pub use taken::Taken;

@@ -10,6 +10,7 @@ use crate::history::{History, Observation};
 use crate::space::{Key, Space, UnitPoint};
 use crate::stream::{Purpose, Stream};
 use crate::suggest::{Options, suggest};
+use crate::taken::Taken;
 
 /// Up to so many distinct points, all of them are candidates.
 const EVERY_POINT_MAX: u128 = 2_000;
@@ -82,8 +83,11 @@ pub fn prospect(
     ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
     let mut candidates = candidates(space, &ranked, &mut stream);
     // What the search itself finds is better than any sweep.
-    let history =
-        History { observed: observed.to_vec(), taken: taken.to_vec(), ..History::default() };
+    let history = History {
+        observed: observed.to_vec(),
+        taken: Taken::of(space, taken),
+        ..History::default()
+    };
     let options = Options { start_points: Some(0), ..Options::default() };
     let number = observed.len() as u32;
     if let Ok(found) = suggest(space, &options, &history, Some(posterior), seed, number) {

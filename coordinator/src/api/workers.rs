@@ -37,7 +37,9 @@ pub async fn drain(
         workers::drain(&mut tx, &ids.ids, &reason).await?;
         tracing::info!(worker = name, count = ids.ids.len(), reason, "workers sent away");
     }
-    answer(tx, &once, ids).await
+    let workers = answer(tx, &once, ids).await;
+    scheduler.drained();
+    workers
 }
 
 /// Lets workers stay after all and answers how they stand then.

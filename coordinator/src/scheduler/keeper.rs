@@ -7,7 +7,7 @@
 //! waits for one transaction. A plan that something has overtaken is thrown away, so that an asker gets
 //! the point that planning for it would have given.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use sqlx::PgPool;
 use tokio::sync::{mpsc, oneshot};
@@ -15,8 +15,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     fitting::apart,
-    plan::{self, Fit, Plan},
+    plan::{self, Plan, Warm},
     prospects::Ahead,
+    rhythm::Rhythm,
 };
 use crate::{
     error::{Doing as _, Error},
@@ -61,6 +62,7 @@ impl Keeper {
         pool: PgPool,
         study_id: i64,
         lease_ttl: Duration,
+        rhythm: Arc<Rhythm>,
         stop: &CancellationToken,
         tasks: &TaskTracker,
     ) -> Self {
@@ -70,8 +72,9 @@ impl Keeper {
             pool,
             study_id,
             lease_ttl,
+            rhythm,
             seen: None,
-            fit: None,
+            warm: Warm::default(),
             stored: None,
             ready: None,
             ahead,
@@ -107,10 +110,11 @@ struct Task {
     pool: PgPool,
     study_id: i64,
     lease_ttl: Duration,
+    rhythm: Arc<Rhythm>,
     /// The study as it was last read; what has ended since then need not be read again.
     seen: Option<Snapshot>,
-    /// The last fit, a warm copy of what the same observations would give again.
-    fit: Option<Fit>,
+    /// What the last plan left for the next.
+    warm: Warm,
     /// The horizon of the posterior that this keeper stored last.
     stored: Option<i32>,
     /// What whoever asks next will get, unless something comes in between.
@@ -131,7 +135,7 @@ impl Task {
             let waited = tokio::select! {
                 waited = tokio::time::timeout(LINGER, messages.recv()) => waited,
                 () = self.ahead.finished() => {
-                    self.ahead.look(self.fit.as_ref());
+                    self.ahead.look(self.warm.fit.as_ref());
                     continue;
                 }
             };
@@ -144,18 +148,17 @@ impl Task {
                     continue;
                 }
             };
+            let is_ask = |message: &Message| matches!(message, Message::Ask(_));
+            let told = self.rhythm.asks(first, &mut messages, ASKERS_AT_ONCE_MAX, is_ask);
             let mut asking = Vec::new();
             let mut is_woken = false;
-            let mut next = Some(first);
-            while let Some(message) = next {
+            for message in told.await {
                 match message {
                     // One who has hung up is handed nothing.
                     Message::Ask(one) if !one.answer.is_closed() => asking.push(*one),
                     Message::Ask(_) => {}
                     Message::Wake => is_woken = true,
                 }
-                next =
-                    if asking.len() < ASKERS_AT_ONCE_MAX { messages.try_recv().ok() } else { None };
             }
             if is_woken {
                 self.ready = None;
@@ -169,7 +172,7 @@ impl Task {
                 let cause: &dyn std::error::Error = &error;
                 tracing::warn!(error = cause, study_id = self.study_id, "nothing planned ahead");
             }
-            self.ahead.look(self.fit.as_ref());
+            self.ahead.look(self.warm.fit.as_ref());
         }
     }
 
@@ -237,7 +240,10 @@ impl Task {
         let served = plan.points.len().min(asking.len());
         let askers: Vec<Asker> = asking[..served].iter().map(|one| one.asker.clone()).collect();
         let handed = posterior::publish(&self.pool, &publication, &askers, self.lease_ttl);
+        let its_turn = self.rhythm.to_publish().await;
         let handed = in_time(handed).await?;
+        self.rhythm.published(handed.len());
+        drop(its_turn);
         self.stored = fitted.map(|fitted| fitted.horizon).or(self.stored);
         for (number, point) in (study.next_number..).zip(&plan.points) {
             tracing::debug!(
@@ -265,34 +271,46 @@ impl Task {
     /// A plan of at most `count` points from what is known now; `None` if there is no room for any.
     async fn plan(&mut self, count: usize) -> Result<Option<Ready>, Error> {
         let Some(snapshot) = self.look().await? else { return Ok(None) };
-        let count = plan::room(&snapshot).min(count);
-        let ready = match count {
-            0 => None,
-            _ => Some(self.compute(&snapshot, count).await?),
-        };
-        self.seen = Some(snapshot);
-        Ok(ready)
+        match plan::room(&snapshot).min(count) {
+            0 => {
+                self.seen = Some(snapshot);
+                Ok(None)
+            }
+            count => self.compute(snapshot, count).await.map(Some),
+        }
     }
 
     async fn look(&mut self) -> Result<Option<Snapshot>, Error> {
         in_time(posterior::snapshot_after(self.seen.take(), &self.pool, self.study_id)).await
     }
 
-    async fn compute(&mut self, snapshot: &Snapshot, count: usize) -> Result<Ready, Error> {
+    async fn compute(&mut self, snapshot: Snapshot, count: usize) -> Result<Ready, Error> {
         let study = snapshot.study.clone();
-        let (warm, snapshot) = (self.fit.take(), snapshot.clone());
-        let (plan, fit) = apart(move || plan::make(&snapshot, warm, count)).await?;
-        self.fit = fit;
+        let warm = std::mem::take(&mut self.warm);
+        let learns = study.spec.algorithm.learns();
+        let make = move || (plan::make(&snapshot, warm, count), snapshot);
+        let ((plan, warm), snapshot) = match learns {
+            true => apart(make).await?,
+            // Over before a thread of its own would have begun.
+            false => tokio::task::spawn_blocking(make)
+                .await
+                .map_err(|panic| Error::Plan(panic.to_string()))?,
+        };
+        self.warm = warm;
+        self.seen = Some(snapshot);
         Ok(Ready { study, plan })
     }
 
     /// Fits what has come in since the last fit and stores it, for whoever reads the posterior, and plans
-    /// for whoever asks next.
+    /// for whoever asks next: for one, or, where a point costs next to nothing, for all that are expected.
     async fn prepare(&mut self) -> Result<(), Error> {
         let Some(snapshot) = self.look().await? else { return Ok(()) };
-        let count = plan::room(&snapshot).min(1);
-        let ready = self.compute(&snapshot, count).await?;
-        self.seen = Some(snapshot);
+        let expected = match snapshot.study.spec.algorithm.learns() {
+            true => 1,
+            false => self.rhythm.expected_asks().clamp(1, ASKERS_AT_ONCE_MAX),
+        };
+        let count = plan::room(&snapshot).min(expected);
+        let ready = self.compute(snapshot, count).await?;
         if let Some(fitted) = &ready.plan.fitted
             && self.stored != Some(fitted.horizon)
         {

@@ -64,12 +64,14 @@ impl Openings {
         Self { pool, last: Mutex::default() }
     }
 
-    /// A look that was begun at `since` or after. Those who come while one is taken share the next.
+    /// A look that was begun at `since` or after, and since this replica last changed what there is to give.
+    /// Those who come while one is taken share the next.
     pub async fn look(&self, since: Instant) -> Result<Arc<Look>, Error> {
         let mut last = self.last.lock().await;
         if let Some(look) = last.as_ref().filter(|look| look.at >= since) {
             return Ok(Arc::clone(look));
         }
+        // What changes from here on is seen by the next look.
         let at = Instant::now();
         let mut connection = self.pool.acquire().await.doing("reach the database")?;
         let studies = studies::openings(&mut connection).await?.into_iter().map(Seen::of).collect();
@@ -80,6 +82,11 @@ impl Openings {
 }
 
 impl Look {
+    /// When it was begun.
+    pub fn at(&self) -> Instant {
+        self.at
+    }
+
     /// Takes one trial of a study that the asker serves: of those of the highest priority that have something
     /// the one that has the fewest running, so that no study starves beside its like; of equals the older.
     /// `skip` were tried in vain.

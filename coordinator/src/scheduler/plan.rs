@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 use tuner::{
-    Algorithm, History, Models, Observation, Options, Space, UnitPoint, gp::Posterior, stopping,
+    Algorithm, History, Models, Observation, Options, Space, Taken, UnitPoint, gp::Posterior,
+    stopping,
 };
 
 use crate::{
@@ -39,6 +40,17 @@ impl Fit {
     }
 }
 
+/// What one plan leaves for the next: it saves work and changes nothing.
+#[derive(Default)]
+pub struct Warm {
+    /// The last fit.
+    pub fit: Option<Fit>,
+    /// The points of the first so many trials and results from elsewhere.
+    taken: Taken,
+    trials: usize,
+    imported: usize,
+}
+
 /// What to publish.
 pub struct Plan {
     /// The new points, in the order of their numbers.
@@ -64,10 +76,20 @@ pub fn room(snapshot: &Snapshot) -> usize {
 }
 
 /// Chooses the next `count` points. Each sees those before it as pending, so that askers who come
-/// together get what they would have got one after another. `warm` is used if it fits.
-pub fn make(snapshot: &Snapshot, warm: Option<Fit>, count: usize) -> (Plan, Option<Fit>) {
+/// together get what they would have got one after another. `warm` is of an earlier plan of the same study,
+/// and used as far as it fits.
+pub fn make(snapshot: &Snapshot, warm: Warm, count: usize) -> (Plan, Warm) {
     let spec = &snapshot.study.spec;
     let Known { mut history, pending, failed } = known(snapshot);
+    let Warm { fit: warm, mut taken, trials, imported } = warm;
+    // Trials and results from elsewhere are only ever added.
+    for trial in &snapshot.tried[trials..] {
+        taken.insert(&spec.space, &trial.point());
+    }
+    for one in &snapshot.imported[imported..] {
+        taken.insert(&spec.space, &UnitPoint(one.unit_point.clone()));
+    }
+    history.taken = taken;
     let horizon = snapshot.study.next_obs;
     let options = options(snapshot);
     let goals = spec.goals.for_tuner(spec.direction);
@@ -102,7 +124,7 @@ pub fn make(snapshot: &Snapshot, warm: Option<Fit>, count: usize) -> (Plan, Opti
             acquisition: suggestion.acquisition,
         });
         history.pending.push(suggestion.point.clone());
-        history.taken.push(suggestion.point);
+        history.taken.insert(&spec.space, &suggestion.point);
     }
     let fitted = fit.as_ref().map(|fit| Fitted {
         horizon: fit.horizon,
@@ -110,7 +132,15 @@ pub fn make(snapshot: &Snapshot, warm: Option<Fit>, count: usize) -> (Plan, Opti
         parts: fit.models.value().parts(),
     });
     let basis = Basis { horizon, pending, failed, kernel };
-    (Plan { points, basis, fitted, exhausted }, fit)
+    // They are trials only once they are published.
+    for planned in &points {
+        history.taken.remove(&spec.space, &planned.new.unit_point);
+    }
+    let (trials, imported) = (snapshot.tried.len(), snapshot.imported.len());
+    (
+        Plan { points, basis, fitted, exhausted },
+        Warm { fit, taken: history.taken, trials, imported },
+    )
 }
 
 /// What the study asks for. Results from elsewhere are a start already: with each of them, one
@@ -136,23 +166,22 @@ struct Known {
 
 /// What the tuner is told. Results in the order they were recorded; the rest by number.
 fn known(snapshot: &Snapshot) -> Known {
-    let results = results(snapshot, snapshot.study.next_obs);
     let mut history = History::default();
-    for result in results {
-        history.observed.push(result.observation);
-        history.further.push(result.further);
+    if snapshot.study.spec.algorithm.learns() {
+        for result in results(snapshot, snapshot.study.next_obs) {
+            history.observed.push(result.observation);
+            history.further.push(result.further);
+        }
     }
     let (mut pending, mut failed) = (Vec::new(), Vec::new());
     for trial in &snapshot.tried {
-        let point: UnitPoint = trial.point();
         if trial.state.is_open() {
             pending.push(trial.number);
-            history.pending.push(point.clone());
+            history.pending.push(trial.point());
         } else if trial.state == TrialState::Failed {
             failed.push(trial.number);
-            history.failed.push(point.clone());
+            history.failed.push(trial.point());
         }
-        history.taken.push(point);
     }
     Known { history, pending, failed }
 }

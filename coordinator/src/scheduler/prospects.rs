@@ -14,7 +14,7 @@ use crate::{
         posterior::{self, Snapshot},
         prospects,
     },
-    study::Prospect,
+    study::{Prospect, Study},
 };
 
 /// Further trials that are thought through.
@@ -80,7 +80,12 @@ impl Ahead {
 async fn look(pool: &PgPool, study_id: i64, fit: Fit) -> Result<(), Error> {
     let snapshot = storage::in_time(posterior::snapshot(pool, study_id));
     let Some(snapshot) = snapshot.await? else { return Ok(()) };
-    if !are_due(&snapshot, fit.horizon) {
+    let last = storage::in_time(async {
+        let mut connection = pool.acquire().await.doing("reach the database")?;
+        prospects::last(&mut connection, study_id).await
+    });
+    let last = last.await?.map_or(0, |last| last.horizon);
+    if !are_due(&snapshot.study, last, fit.horizon) {
         return Ok(());
     }
     let name = snapshot.study.spec.name.clone();
@@ -95,10 +100,9 @@ async fn look(pool: &PgPool, study_id: i64, fit: Fit) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether a study's prospects should be worked out again, now that `horizon` results are known.
-fn are_due(snapshot: &Snapshot, horizon: i32) -> bool {
-    let study = &snapshot.study;
-    let last = snapshot.prospect_horizon.unwrap_or(0);
+/// Whether a study's prospects should be worked out again, now that `horizon` results are known and no longer
+/// just the `last` that they were worked out from.
+fn are_due(study: &Study, last: i32, horizon: i32) -> bool {
     let every = match study.spec.gain_min {
         _ if study.state.is_final() => 1,
         Some(_) => 1,

@@ -55,7 +55,7 @@ pub enum Holds {
 }
 
 /// All of them.
-pub static INVARIANTS: [&Invariant; 28] = [
+pub static INVARIANTS: [&Invariant; 27] = [
     &results::ONE_RESULT,
     &results::OF_THE_LAST_ATTEMPT,
     &leases::ONE_RUNNING_ATTEMPT,
@@ -75,7 +75,6 @@ pub static INVARIANTS: [&Invariant; 28] = [
     &plans::BIRTHS,
     &studies::BUDGET_KEPT,
     &studies::PLANNED_IN_PARALLEL,
-    &points::TYPED_COPY,
     &points::IN_THE_SPACE,
     &results::JUDGED,
     &artifacts::WHOLE,

@@ -13,7 +13,7 @@ mod reap;
 mod take;
 
 pub use cancel::{cancel_one, cancel_open};
-pub use complete::{Recorded, complete};
+pub use complete::{Ended, Recorded, complete, complete_together};
 pub use give_back::{fail, release};
 pub use insert::{Basis, Handed, Planned, enqueue, insert_planned};
 pub use reap::{Reaped, reap};

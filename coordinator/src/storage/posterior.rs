@@ -1,9 +1,6 @@
 //! What planning reads, and the compare-and-swap by which a plan is published.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use sqlx::{PgConnection, PgPool, types::Json};
 use tuner::{UnitPoint, gp::Parts};
@@ -11,7 +8,7 @@ use tuner::{UnitPoint, gp::Parts};
 use super::{
     imported,
     leases::{Basis, Handed, Planned},
-    prospects, studies,
+    studies,
 };
 use crate::{
     error::{Doing as _, Error},
@@ -53,8 +50,6 @@ pub struct Snapshot {
     pub tried: Vec<Tried>,
     /// Results from elsewhere, in the order in which they came in.
     pub imported: Vec<Imported>,
-    /// Results that were known when its prospects were last computed.
-    pub prospect_horizon: Option<i32>,
 }
 
 /// A result from elsewhere as planning sees it.
@@ -84,33 +79,44 @@ pub async fn snapshot_after(
 ) -> Result<Option<Snapshot>, Error> {
     let mut tx = storage::read(pool, "read a study for planning").await?;
     let Some(study) = studies::by_id(&mut tx, study_id).await? else { return Ok(None) };
-    let mut known = before.map(|before| before.tried).unwrap_or_default();
+    let (mut known, mut imported) =
+        before.map(|before| (before.tried, before.imported)).unwrap_or_default();
     known.retain(|trial| !trial.state.is_open());
-    // Dense from 0: whoever is not among the known is below their number and missing, or beyond it.
-    let next = known.last().map_or(0, |trial| trial.number + 1);
-    let numbers = known.iter().map(|trial| trial.number).collect::<BTreeSet<i32>>();
-    let missing: Vec<i32> = (0..next).filter(|number| !numbers.contains(number)).collect();
+    // Trials are numbered densely from 0, and known ones are in order.
+    let mut missing = Vec::new();
+    let mut next = 0;
+    for trial in &known {
+        missing.extend(next..trial.number);
+        next = trial.number + 1;
+    }
+    missing.extend(next..study.next_number);
+    let is_behind = missing.first().is_none_or(|&first| first >= next);
     let changed: Vec<Tried> = sqlx::query_as(
         "-- posterior::snapshot
         select t.number, t.state, t.unit_point, r.obs_seq, r.value, r.measurements
-          from trial t
+          from unnest($2::integer[]) as n (number)
+         cross join lateral (
+               -- One by one, however few trials there were when this was planned.
+               select * from trial where study_id = $1 and number = n.number offset 0) t
           left join result r using (trial_id)
-         where t.study_id = $1
-           and (t.number >= $2 or t.number = any ($3))
          order by t.number",
     )
     .bind(study_id)
-    .bind(next)
     .bind(missing)
     .fetch_all(&mut *tx)
     .await
     .doing("read a study's trials")?;
     let mut tried = known;
     tried.extend(changed);
-    tried.sort_by_key(|trial| trial.number);
-    let imported = imported::known(&mut tx, study_id).await?;
-    let prospect_horizon = prospects::last(&mut tx, study_id).await?.map(|last| last.horizon);
-    Ok(Some(Snapshot { study, tried, imported, prospect_horizon }))
+    if !is_behind {
+        tried.sort_by_key(|trial| trial.number);
+    }
+    // Every observation is a trial's or from elsewhere, and none ever goes.
+    let observed = tried.iter().filter(|trial| trial.obs_seq.is_some()).count() + imported.len();
+    if usize::try_from(study.next_obs) != Ok(observed) {
+        imported = imported::known(&mut tx, study_id).await?;
+    }
+    Ok(Some(Snapshot { study, tried, imported }))
 }
 
 /// What a plan was fitted to, if it had enough to fit.
@@ -158,39 +164,20 @@ pub async fn publish(
     lease_ttl: Duration,
 ) -> Result<Vec<Handed>, Error> {
     let Publication { read, basis, plan, fitted, exhausted, is_ahead } = *publication;
-    let count = i32::try_from(plan.len()).expect("a plan is smaller than 2^31");
-    let moved = Error::PosteriorMoved { study_id: read.study_id, version: read.posterior_version };
+    let moved =
+        || Error::PosteriorMoved { study_id: read.study_id, version: read.posterior_version };
+    if fitted.is_none() && !exhausted {
+        let mut db = pool.acquire().await.doing("publish a plan")?;
+        let handed =
+            leases::insert_planned(&mut db, read, basis, plan, is_ahead, askers, lease_ttl).await?;
+        return handed.ok_or_else(moved);
+    }
     let mut tx = storage::begin(pool, "publish a plan").await?;
-    let mut handed = Vec::new();
-    if count > 0 {
-        let version: Option<i64> = sqlx::query_scalar(
-            "-- posterior::publish
-            update study
-               set posterior_version = posterior_version + 1, next_number = next_number + $4
-             where study_id = $1
-               and posterior_version = $2
-               and next_number = $3
-               and next_number + $4 <= max_trials
-               and not converged
-               and state = 'active'
-               and (next_obs = $5 or not $6)
-            returning posterior_version",
-        )
-        .bind(read.study_id)
-        .bind(read.posterior_version)
-        .bind(read.next_number)
-        .bind(count)
-        .bind(basis.horizon)
-        .bind(is_ahead)
-        .fetch_optional(&mut *tx)
-        .await
-        .doing("publish a plan")?;
-        let Some(version) = version else { return Err(moved) };
-        handed =
-            leases::insert_planned(&mut tx, read, version, basis, plan, askers, lease_ttl).await?;
-        if let Some(fitted) = fitted {
-            store(&mut tx, read.study_id, version, fitted).await?;
-        }
+    let handed =
+        leases::insert_planned(&mut tx, read, basis, plan, is_ahead, askers, lease_ttl).await?;
+    let Some(handed) = handed else { return Err(moved()) };
+    if let Some(fitted) = fitted.filter(|_| !plan.is_empty()) {
+        store(&mut tx, read.study_id, read.posterior_version + 1, fitted).await?;
     }
     if exhausted {
         studies::set_exhausted(&mut tx, read.study_id).await?;

@@ -167,7 +167,7 @@ impl Place {
         let lease = self.lease().await;
         let report = Report { value: 0.5, measurements: Default::default(), is_pruned: false };
         let recorded = leases::complete(&self.coordinators, &lease.fence, &report).await;
-        assert!(matches!(recorded, Ok(Recorded::Now { .. })), "{recorded:?}");
+        assert!(matches!(recorded, Ok(Recorded::Now(_))), "{recorded:?}");
         match leases::complete(&self.coordinators, &lease.fence, &report).await {
             Ok(Recorded::Before) => Ok(()),
             other => Err(format!("a report that is repeated is answered {other:?}")),
@@ -178,7 +178,7 @@ impl Place {
         let snapshot = posterior::snapshot(&self.coordinators, self.study_id).await;
         let snapshot = snapshot.expect("reads").expect("there is the study");
         let publish = async || {
-            let (plan, _) = plan::make(&snapshot, None, 1);
+            let (plan, _) = plan::make(&snapshot, plan::Warm::default(), 1);
             let publication = posterior::Publication {
                 read: &snapshot.study,
                 basis: &plan.basis,

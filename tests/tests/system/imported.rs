@@ -143,7 +143,7 @@ async fn suggestions_after_an_import_and_a_pruning_can_be_computed_again() {
         then.study.state = coordinator::study::StudyState::Active;
         (then.study.next_number, then.study.next_obs) = (number, horizon);
         then.tried.truncate(usize::try_from(number).unwrap());
-        let (again, _) = plan::make(&then, None, 1);
+        let (again, _) = plan::make(&then, plan::Warm::default(), 1);
         let point = &last.tried[usize::try_from(number).unwrap()].unit_point;
         assert_eq!(&again.points[0].new.unit_point.0, point, "trial {number}");
         let again = &again.points[0];
@@ -454,8 +454,8 @@ async fn a_study_without_a_limit_is_told_at_its_end_what_more_would_gain() {
     // The same again from the database.
     let study_id = town.number("select study_id from study").await;
     let snapshot = posterior::snapshot(&town.pool, study_id).await.unwrap().unwrap();
-    let (_, fit) = plan::make(&snapshot, None, 0);
-    let again = coordinator::scheduler::prospects::prospect(&snapshot, &fit.unwrap()).unwrap();
+    let (_, warm) = plan::make(&snapshot, plan::Warm::default(), 0);
+    let again = coordinator::scheduler::prospects::prospect(&snapshot, &warm.fit.unwrap()).unwrap();
     assert_eq!((again.gain, again.regret_bound), (prospect.gain, prospect.regret_bound));
     town.is_sound().await;
 }

@@ -46,14 +46,14 @@ const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "a result is taken of any attempt and lease",
         rewrites: &[
-            rewrite("leases::complete", "and t.attempt = $2", "and $2::int is not null"),
-            rewrite("leases::complete", "and a.lease_id = $3", "and $3::uuid is not null"),
+            rewrite("leases::complete", "and t.attempt = r.attempt", ""),
+            rewrite("leases::complete", "and a.lease_id = r.lease_id", ""),
         ],
         caught_by: Simulation,
     },
     Mutant {
         name: "a result is taken of any lease of the attempt",
-        rewrites: &[rewrite("leases::complete", "and a.lease_id = $3", "and $3::uuid is not null")],
+        rewrites: &[rewrite("leases::complete", "and a.lease_id = r.lease_id", "")],
         caught_by: Simulation,
     },
     Mutant {
@@ -74,8 +74,8 @@ const MUTANTS: &[Mutant] = &[
         name: "a cancel loses a result",
         rewrites: &[rewrite(
             "leases::complete",
-            "and t.attempt = $2",
-            "and t.attempt = $2 and not t.cancel_requested",
+            "and t.attempt = r.attempt",
+            "and t.attempt = r.attempt and not t.cancel_requested",
         )],
         caught_by: Simulation,
     },
@@ -83,7 +83,7 @@ const MUTANTS: &[Mutant] = &[
         name: "observations are not numbered",
         rewrites: &[rewrite(
             "leases::complete",
-            "next_obs = s.next_obs + 1",
+            "next_obs = s.next_obs + held.results",
             "next_obs = s.next_obs",
         )],
         caught_by: Simulation,
@@ -180,9 +180,9 @@ const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "a plan is published whatever has been planned since",
         rewrites: &[rewrite(
-            "posterior::publish",
-            "and posterior_version = $2 and next_number = $3",
-            "and $2::bigint is not null and $3::int is not null",
+            "leases::insert_planned",
+            "and posterior_version = $16 and next_number = $2",
+            "and $16::bigint is not null",
         )],
         caught_by: CaughtBy::Crossing(Crossing::TwoPlans),
     },
@@ -225,7 +225,7 @@ const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "a result is taken of an attempt that ends while it waits",
-        rewrites: &[rewrite("leases::complete", "for no key update of a", "")],
+        rewrites: &[rewrite("leases::complete, one", "for no key update of a", "")],
         caught_by: CaughtBy::Crossing(Crossing::ReleaseThenCompletion),
     },
     Mutant {

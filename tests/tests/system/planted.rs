@@ -119,10 +119,6 @@ pub const PLANTED: &[Planted] = planted! {
     "more trials planned than may run":
         "update study set max_parallel = 1 where name = 'lived'"
         breaks ["I19"], names (Some("lived"), None, None), says "2 planned trials are open, and 1 are";
-    "a typed copy that differs":
-        "update trial_param set value_num = value_num + 1e-9
-          where trial_id = $at(lived, 2) and name = 'rate'"
-        breaks ["I20"], names (Some("lived"), Some(2), None), says "parameter rate is";
     "a point with a coordinate too many":
         "update trial set unit_point = unit_point || 0.5 where trial_id = $at(lived, 3)"
         breaks ["I21"], names (Some("lived"), Some(3), None), says "5 coordinates, and 4 parameters";
@@ -172,9 +168,6 @@ pub const PLANTED: &[Planted] = planted! {
          select study_id, trial_id, 1, 'planted', 'completed', 'queued'
            from trial where trial_id = $at(lived, 6)"
         breaks ["I13", "I15"], names (Some("lived"), Some(6), Some(2)), says "and its events end with queued";
-    "a parameter without a typed copy":
-        "delete from trial_param where trial_id = $at(lived, 2) and name = 'optimiser'"
-        breaks ["I20"], names (Some("lived"), Some(2), None), says "absent in its typed copy";
     "a point outside of the space":
         "update trial set unit_point[1] = 1.5 where trial_id = $at(lived, 3)"
         breaks ["I21"], names (Some("lived"), Some(3), None), says "leaves the unit cube";

@@ -184,7 +184,7 @@ async fn can_be_computed_again(spec: StudySpec, learned: &str, least: usize) {
     assert!(recorded.iter().filter(|row| row.origin == learned).count() > least);
     let bits = |value: Option<f64>| value.map(f64::to_bits);
     for row in &recorded {
-        let (again, _) = plan::make(&as_it_was(&last, row), None, 1);
+        let (again, _) = plan::make(&as_it_was(&last, row), plan::Warm::default(), 1);
         let (again, basis) = (&again.points[0], &again.basis);
         let number = row.number;
         let tried = &last.tried[usize::try_from(number).unwrap()];

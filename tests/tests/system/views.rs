@@ -110,7 +110,11 @@ async fn a_deleted_posterior_is_fitted_again_to_the_last_bit() {
     let study_id = town.number("select study_id from study").await;
     let snapshot =
         coordinator::storage::posterior::snapshot(&town.pool, study_id).await.unwrap().unwrap();
-    let (plan, _) = coordinator::scheduler::plan::make(&snapshot, None, 0);
+    let (plan, _) = coordinator::scheduler::plan::make(
+        &snapshot,
+        coordinator::scheduler::plan::Warm::default(),
+        0,
+    );
     let again = plan.fitted.unwrap().parts;
     assert_eq!((again.length_scales, again.factor, again.alpha), before);
 }

@@ -1,5 +1,6 @@
 //! The ways to a point that is not taken.
 
+use std::cell::OnceCell;
 use std::collections::HashSet;
 
 use super::Exhausted;
@@ -21,18 +22,26 @@ const UNIFORM_TRIES_FLOAT: u32 = 10_000;
 /// One trial's draw among the points that are free.
 pub(super) struct Draw<'a> {
     space: &'a Space,
-    taken: HashSet<Key>,
+    history: &'a History,
+    /// Points that are not free although [`History::taken`] may not have them, once they are asked for.
+    others: OnceCell<HashSet<Key>>,
     seed: u64,
     number: u32,
 }
 
 impl<'a> Draw<'a> {
     /// Everything observed, pending, failed or taken is not free.
-    pub(super) fn new(space: &'a Space, history: &History, seed: u64, number: u32) -> Draw<'a> {
-        let observed = history.observed.iter().map(|observation| &observation.point);
-        let others = history.taken.iter().chain(&history.pending).chain(&history.failed);
-        let taken = observed.chain(others).map(|point| space.key(point)).collect();
-        Draw { space, taken, seed, number }
+    pub(super) fn new(space: &'a Space, history: &'a History, seed: u64, number: u32) -> Draw<'a> {
+        Draw { space, history, others: OnceCell::new(), seed, number }
+    }
+
+    fn others(&self) -> &HashSet<Key> {
+        self.others.get_or_init(|| {
+            let History { observed, pending, failed, .. } = self.history;
+            let observed = observed.iter().map(|observation| &observation.point);
+            let points = observed.chain(pending).chain(failed);
+            points.map(|point| self.space.key(point)).collect()
+        })
     }
 
     /// The free point of largest expected improvement of the results as the search sees them.
@@ -43,7 +52,8 @@ impl<'a> Draw<'a> {
     /// The free point of largest score.
     pub(super) fn best(&self, score: Score, centres: &[UnitPoint]) -> Result<UnitPoint, Exhausted> {
         let mut stream = self.stream(Purpose::Search);
-        match maximise(self.space, score, centres, &self.taken, &mut stream) {
+        let taken = self.history.taken.keys().union(self.others()).cloned().collect();
+        match maximise(self.space, score, centres, &taken, &mut stream) {
             Some(point) => Ok(point),
             None => self.uniform(),
         }
@@ -99,7 +109,8 @@ impl<'a> Draw<'a> {
     /// The first free point from `first` on, around the end if need be.
     fn next_free(&self, first: u128, distinct: u128) -> Result<UnitPoint, Exhausted> {
         // One more than are taken must include a free one, if there is any.
-        let looks = distinct.min(self.taken.len() as u128 + 1);
+        let taken = self.history.taken.keys().len() + self.others().len();
+        let looks = distinct.min(taken as u128 + 1);
         let ranks = (0..looks).map(|i| {
             let to_end = distinct - first;
             if i < to_end { first + i } else { i - to_end }
@@ -114,7 +125,8 @@ impl<'a> Draw<'a> {
     }
 
     pub(super) fn is_free(&self, point: &UnitPoint) -> bool {
-        !self.taken.contains(&self.space.key(point))
+        let key = self.space.key(point);
+        !self.history.taken.keys().contains(&key) && !self.others().contains(&key)
     }
 }
 
@@ -148,7 +160,7 @@ mod tests {
             let best = score(&free).into_iter().fold(f64::NEG_INFINITY, f64::max);
             let here = score(std::slice::from_ref(&found))[0];
             assert!(here >= best - 1e-9, "{here} of {best} at {number}");
-            history.taken.push(found);
+            history.taken.insert(&space, &found);
         }
     }
 }

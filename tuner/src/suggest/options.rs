@@ -154,6 +154,13 @@ pub enum OptionsError {
     GridTooLarge,
 }
 
+impl Algorithm {
+    /// Whether it asks what was measured before; otherwise a point depends on those that are taken alone.
+    pub fn learns(self) -> bool {
+        !matches!(self, Algorithm::Random | Algorithm::Grid | Algorithm::Sobol)
+    }
+}
+
 impl Options {
     /// Whether the options can be followed in a space.
     pub fn check(&self, space: &Space) -> Result<(), OptionsError> {

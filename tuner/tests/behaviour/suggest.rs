@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use crate::spaces::*;
 use tuner::{
     Algorithm, Exhausted, History, Observation, Options, Origin, Posterior, Space, StartDesign,
-    Suggestion, UnitPoint, Value, suggest,
+    Suggestion, Taken, UnitPoint, Value, suggest,
 };
 
 fn options(algorithm: Algorithm) -> Options {
@@ -78,7 +78,7 @@ fn every_algorithm_visits_every_point_once_and_then_says_so() {
             let suggestion = next(&space, &options(algorithm), &history, 4, number);
             assert!(seen.insert(bits(&suggestion.point)), "{algorithm} repeats itself at {number}");
             assert_eq!(space.canonical(&suggestion.point), suggestion.point);
-            history.taken.push(suggestion.point.clone());
+            history.taken.insert(&space, &suggestion.point);
             if number < 20 {
                 let value = eight_bits(&suggestion.point);
                 history.observed.push(Observation { point: suggestion.point, value });
@@ -355,11 +355,12 @@ fn a_grid_needs_a_space_that_ends() {
 #[test]
 fn a_grid_goes_through_the_points_in_order() {
     let space = case_one();
-    let mut history = History { taken: vec![space.nth(1).unwrap()], ..History::default() };
+    let mut history =
+        History { taken: Taken::of(&space, [&space.nth(1).unwrap()]), ..History::default() };
     for (number, rank) in [(0, 0), (1, 2), (2, 3), (3, 4)] {
         let point = next(&space, &options(Algorithm::Grid), &history, 0, number).point;
         assert_eq!(point, space.nth(rank).unwrap());
-        history.taken.push(point);
+        history.taken.insert(&space, &point);
     }
 }
 

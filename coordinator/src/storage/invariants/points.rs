@@ -2,35 +2,6 @@
 
 use super::{Holds, Invariant};
 
-pub(super) static TYPED_COPY: Invariant = Invariant {
-    id: "I20",
-    claim: "the rows of trial_param say what the point of their trial says",
-    holds: Holds::Always,
-    query: "
-        with written as (
-            select t.trial_id, p.key as name, p.value,
-                   case jsonb_typeof(p.value) when 'number' then p.value::float8
-                                              when 'boolean' then p.value::boolean::integer end
-                   as value_num,
-                   case jsonb_typeof(p.value) when 'string' then p.value #>> '{}' end as value_text
-              from trial t
-             cross join jsonb_each(t.params) as p),
-        different as (
-            select trial_id, name, w.value, p.value_num, p.value_text
-              from written w
-              full join trial_param p using (trial_id, name)
-             where w.trial_id is null
-                or p.trial_id is null
-                or (w.value_num, w.value_text) is distinct from (p.value_num, p.value_text))
-        select s.name as study, t.number, null::integer as attempt,
-               format('parameter %s is %s in the point and %s in its typed copy', d.name,
-                      coalesce(d.value::text, 'absent'),
-                      coalesce(d.value_num::text, to_jsonb(d.value_text)::text, 'absent')) as wrong
-          from different d
-          join trial t using (trial_id)
-          join study s using (study_id)",
-};
-
 pub(super) static IN_THE_SPACE: Invariant = Invariant {
     id: "I21",
     claim: "a point has a coordinate from 0 to 1 for each parameter, and values for no others",

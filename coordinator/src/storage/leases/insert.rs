@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use sqlx::{PgConnection, types::Json};
-use tuner::{Point, Value};
+use tuner::Point;
 use uuid::Uuid;
 
 use crate::{
@@ -43,7 +43,7 @@ pub struct Basis {
 }
 
 /// A planned trial that was leased as it was inserted.
-#[derive(Debug, sqlx::FromRow)]
+#[derive(Debug)]
 pub struct Handed {
     /// Its place in the plan, and among those who asked.
     pub place: i64,
@@ -57,20 +57,42 @@ pub struct Handed {
     pub best_value: Option<f64>,
 }
 
-/// Inserts planned trials from number `read.next_number` on, each with its suggestion, in the transaction
-/// that raised the posterior's version to `version`, and leases the first of them to `askers`, the n-th to
-/// the n-th. A trial whose asker's slot holds a lease already waits in the queue, and nobody is handed it
-/// here. One statement for all: a plan may hold many.
+/// A row of a plan's answer: one for each trial that was leased, and one without if none was.
+#[derive(sqlx::FromRow)]
+struct Published {
+    place: Option<i64>,
+    trial_id: Option<i64>,
+    lease_id: Option<Uuid>,
+    ttl_s: Option<f64>,
+    best_value: Option<f64>,
+}
+
+impl Published {
+    fn handed(self) -> Option<Handed> {
+        let Published { place, trial_id, lease_id, ttl_s, best_value } = self;
+        let (place, trial_id, lease_id) = (place?, trial_id?, lease_id?);
+        Some(Handed { place, trial_id, lease_id, ttl_s: ttl_s?, best_value })
+    }
+}
+
+/// Raises the posterior's version and inserts planned trials from number `read.next_number` on, each with its
+/// suggestion, and leases the first of them to `askers`, the n-th to the n-th. A trial whose asker's slot
+/// holds a lease already waits in the queue, and nobody is handed it here. One statement for all: a plan
+/// may hold many, and the study is locked for no longer than it takes.
+///
+/// `None`, and nothing done, if the study is not as it was read any more: another plan, an enqueued point or a
+/// person's pause was first, or, for a plan that was made ahead, another result.
 pub async fn insert_planned(
     db: &mut PgConnection,
     read: &Study,
-    version: i64,
     basis: &Basis,
     plan: &[Planned],
+    is_ahead: bool,
     askers: &[Asker],
     lease_ttl: Duration,
-) -> Result<Vec<Handed>, Error> {
-    let Some(first) = plan.first() else { return Ok(Vec::new()) };
+) -> Result<Option<Vec<Handed>>, Error> {
+    let Some(first) = plan.first() else { return Ok(Some(Vec::new())) };
+    let count = i32::try_from(plan.len()).expect("a plan is smaller than 2^31");
     let dimensions = i32::try_from(first.new.unit_point.0.len()).expect("spaces are small");
     let units: Vec<f64> =
         plan.iter().flat_map(|planned| planned.new.unit_point.0.clone()).collect();
@@ -78,14 +100,27 @@ pub async fn insert_planned(
     let of_plan = |take: fn(&Planned) -> Option<f64>| plan.iter().map(take).collect::<Vec<_>>();
     let askers = &askers[..askers.len().min(plan.len())];
     let max_trial_seconds = f64::from(read.spec.max_trial_seconds);
-    sqlx::query_as(
+    let handed: Vec<Published> = sqlx::query_as(
         "-- leases::insert_planned
-        with planned as materialized (
-            select nextval(pg_get_serial_sequence('trial', 'trial_id')) as trial_id, p.place,
+        with published as (
+            update study
+               set posterior_version = posterior_version + 1, next_number = next_number + $22
+             where study_id = $1
+               and posterior_version = $16 and next_number = $2
+               and next_number + $22 <= max_trials
+               and not converged
+               and state = 'active'
+               and (next_obs = $17 or not $23)
+            returning posterior_version as version),
+        planned as materialized (
+            select nextval('trial_trial_id_seq') as trial_id, p.place,
                    $2::integer + p.place::integer - 1 as number, p.params,
                    ($5::float8[])[(p.place - 1) * $6 + 1 : p.place * $6] as unit_point,
-                   p.origin, p.mean, p.deviation, p.acquisition, p.worker_id, p.slot
-              from unnest($3::jsonb[], $4::text[], $7::float8[], $8::float8[], $9::float8[],
+                   p.origin, p.mean, p.deviation, p.acquisition, p.worker_id, p.slot,
+                   published.version
+              from published
+             cross join
+                   unnest($3::jsonb[], $4::text[], $7::float8[], $8::float8[], $9::float8[],
                           $10::uuid[], $11::integer[])
                    with ordinality as p (params, origin, mean, deviation, acquisition,
                                          worker_id, slot, place)),
@@ -116,17 +151,10 @@ pub async fn insert_planned(
         begun as (
             insert into attempt (trial_id, attempt, worker_id, lease_id)
             select trial_id, 1, worker_id, lease_id from leased),
-        typed as (
-            insert into trial_param (trial_id, name, value_num, value_text)
-            select p.trial_id, v.key,
-                   case jsonb_typeof(v.value) when 'number' then v.value::float8
-                                              when 'boolean' then v.value::boolean::integer end,
-                   case jsonb_typeof(v.value) when 'string' then v.value #>> '{}' end
-              from planned p cross join lateral jsonb_each(p.params) as v),
         suggested as (
             insert into suggestion (trial_id, study_id, posterior_version, horizon, pending, failed,
                                     seed, origin, mean, deviation, acquisition, kernel)
-            select trial_id, $1, $16, $17,
+            select trial_id, $1, version, $17,
                    $18::integer[] || array(select generate_series($2, number - 1)), $19, $20,
                    origin, mean, deviation, acquisition, $21
               from planned),
@@ -141,10 +169,14 @@ pub async fn insert_planned(
              order by e.trial_id, e.attempt nulls first)
         select p.place, p.trial_id, l.lease_id,
                extract(epoch from l.expires_at - clock_timestamp())::float8 as ttl_s,
-               (select case s.direction when 'maximize' then max(r.value) else min(r.value) end
-                  from result r join study s using (study_id)
-                 where r.study_id = $1 and r.feasible group by s.direction) as best_value
-          from planned p join leased l using (trial_id)
+               (select case s.direction
+                       when 'maximize' then (select max(r.value) from result r
+                                              where r.study_id = $1 and r.feasible)
+                       else (select min(r.value) from result r
+                              where r.study_id = $1 and r.feasible) end
+                  from study s where s.study_id = $1) as best_value
+          from published
+          left join (planned p join leased l using (trial_id)) on true
          order by p.place",
     )
     .bind(read.study_id)
@@ -162,15 +194,20 @@ pub async fn insert_planned(
     .bind(askers.iter().map(|asker| asker.device.as_str()).collect::<Vec<_>>())
     .bind(lease_ttl.as_secs_f64())
     .bind(max_trial_seconds)
-    .bind(version)
+    .bind(read.posterior_version)
     .bind(basis.horizon)
     .bind(&basis.pending)
     .bind(&basis.failed)
     .bind(read.spec.seed.cast_signed())
     .bind(basis.kernel.as_ref().map(Json))
+    .bind(count)
+    .bind(is_ahead)
     .fetch_all(db)
     .await
-    .doing("insert planned trials")
+    .doing("publish a plan")?;
+    let is_published = !handed.is_empty();
+    let handed = handed.into_iter().filter_map(Published::handed).collect();
+    Ok(is_published.then_some(handed))
 }
 
 /// Enqueues points that a person chose, ahead of planned ones; says their numbers, or `None` if the
@@ -204,7 +241,7 @@ pub async fn enqueue(
     Ok(Some((first..first + count).collect()))
 }
 
-/// One trial, its typed parameters and its first event.
+/// One trial and its first event.
 async fn insert(
     db: &mut PgConnection,
     study_id: i64,
@@ -213,33 +250,15 @@ async fn insert(
     kind: &str,
     new: &NewPoint,
 ) -> Result<i64, Error> {
-    let mut names = Vec::new();
-    let mut numbers: Vec<Option<f64>> = Vec::new();
-    let mut texts: Vec<Option<&str>> = Vec::new();
-    for (name, value) in &new.point {
-        names.push(name.as_str());
-        let (number, text) = match value {
-            Value::Bool(on) => (Some(f64::from(u8::from(*on))), None),
-            Value::Int(whole) => (Some(*whole as f64), None),
-            Value::Float(real) => (Some(*real), None),
-            Value::Text(text) => (None, Some(text.as_str())),
-        };
-        numbers.push(number);
-        texts.push(text);
-    }
     sqlx::query_scalar(
         "-- leases::insert
         with added as (
             insert into trial (study_id, number, priority, params, unit_point)
             values ($1, $2, $3, $4, $5)
             returning trial_id, study_id),
-        typed as (
-            insert into trial_param (trial_id, name, value_num, value_text)
-            select added.trial_id, p.name, p.number, p.text
-              from added, unnest($6::text[], $7::float8[], $8::text[]) as p (name, number, text)),
         noted as (
             insert into event (study_id, trial_id, kind)
-            select study_id, trial_id, $9 from added)
+            select study_id, trial_id, $6 from added)
         select trial_id from added",
     )
     .bind(study_id)
@@ -247,9 +266,6 @@ async fn insert(
     .bind(priority)
     .bind(Json(&new.point))
     .bind(&new.unit_point.0)
-    .bind(names)
-    .bind(numbers)
-    .bind(texts)
     .bind(kind)
     .fetch_one(db)
     .await

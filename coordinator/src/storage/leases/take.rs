@@ -79,8 +79,11 @@ pub async fn held_by(
                s.study_id, s.name as study, t.number, t.params, s.objective, s.seed,
                c.epoch as checkpoint_epoch, c.sha256 as checkpoint_sha256,
                f.bytes as checkpoint_bytes, s.checkpoint_epochs,
-               (select case s.direction when 'maximize' then max(r.value) else min(r.value) end
-                  from result r where r.study_id = s.study_id and r.feasible) as best_value
+               case s.direction
+                    when 'maximize' then (select max(r.value) from result r
+                                           where r.study_id = s.study_id and r.feasible)
+                    else (select min(r.value) from result r
+                           where r.study_id = s.study_id and r.feasible) end as best_value
           from held h
           join trial t using (trial_id)
           join study s using (study_id)
@@ -168,8 +171,11 @@ pub async fn take_queued(
                s.study_id, s.name as study, t.number, t.params, s.objective, s.seed,
                c.epoch as checkpoint_epoch, c.sha256 as checkpoint_sha256,
                f.bytes as checkpoint_bytes, s.checkpoint_epochs,
-               (select case s.direction when 'maximize' then max(r.value) else min(r.value) end
-                  from result r where r.study_id = s.study_id and r.feasible) as best_value
+               case s.direction
+                    when 'maximize' then (select max(r.value) from result r
+                                           where r.study_id = s.study_id and r.feasible)
+                    else (select min(r.value) from result r
+                           where r.study_id = s.study_id and r.feasible) end as best_value
           from (select trial_id, attempt, lease_id, expires_at from held
                 union all
                 select trial_id, attempt, lease_id, expires_at from leased) g
