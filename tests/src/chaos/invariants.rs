@@ -2,20 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::{PgPool, Row as _};
+use coordinator::storage::invariants::{self, Finding, Holds};
+use sqlx::PgPool;
 
 use super::ledger::Entry;
 
-/// The statements, one an invariant.
-const STATEMENTS: &str = include_str!("invariants.sql");
-
-/// By how many rows each invariant is broken, by its name. `entries` is what workers were answered:
+/// What `strop doctor` asks of a database at rest, and by how many rows each invariant is broken, by its name. `entries` is what workers were answered:
 /// each result that was acknowledged must be the trial's, with the same payload (`I14`).
 pub async fn check(pool: &PgPool, entries: &[Entry]) -> anyhow::Result<BTreeMap<String, i64>> {
-    let mut broken = BTreeMap::new();
-    for row in sqlx::raw_sql(STATEMENTS).fetch_all(pool).await? {
-        broken.insert(row.try_get::<String, _>(0)?, row.try_get::<i64, _>(1)?);
-    }
+    let mut db = pool.acquire().await?;
+    let findings = invariants::examine(&mut db, Holds::AtRest).await?;
+    drop(db);
+    let counted = |finding: Finding| (finding.invariant.id.to_owned(), finding.total);
+    let mut broken: BTreeMap<String, i64> = findings.into_iter().map(counted).collect();
     broken.insert("I14".to_owned(), unkept(pool, entries).await?);
     Ok(broken)
 }
