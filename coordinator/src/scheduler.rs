@@ -176,13 +176,13 @@ impl Scheduler {
         let deadline = Instant::now() + wait;
         let mut changes = self.changes();
         // Asked once, unless it is known.
-        let mut may_hold = !self.inner.vacancies.take(asker);
+        let mut may_hold = !self.inner.vacancies.take(asker, Instant::now());
         if may_hold {
             let known = async { workers::register(&mut *self.connection().await?, asker).await };
             if let Some(order) = in_time(known).await? {
                 return in_time(self.send_away(asker, order)).await;
             }
-            self.inner.vacancies.seen(asker);
+            self.inner.vacancies.seen(asker, Instant::now());
         }
         let called = Instant::now();
         // What people have just changed here is to be seen; who else has come just now looks with this one.
@@ -343,7 +343,7 @@ impl Scheduler {
         };
         let Ended { study_id, worker_id, slot, .. } = ended;
         if let (Some(worker_id), Some(slot)) = (worker_id, slot) {
-            self.inner.vacancies.vacated((worker_id, slot));
+            self.inner.vacancies.vacated((worker_id, slot), Instant::now());
         }
         if is_to_be_told {
             self.has_result(study_id);

@@ -19,7 +19,7 @@ use proto::v1::{
     CreateStudyRequest, GetStudyRequest, ListTrialsRequest, Study, StudySpec, Trial,
     study_service_client::StudyServiceClient,
 };
-use sqlx::{PgPool, postgres::PgConnectOptions};
+use sqlx::{ConnectOptions as _, PgPool, postgres::PgConnectOptions};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
@@ -122,6 +122,12 @@ impl Town {
         let (name, _) = name.split_once('?').expect("this one has options");
         let role = roles::COORDINATOR;
         let url = format!("postgres://{role}@{}/{name}?sslmode=disable", proxy.address);
+        Self::start_with(Self::config(url, 60, 256 << 20)).await
+    }
+
+    /// A coordinator that reaches the database in a way of the test's own, with leases of a minute.
+    pub async fn coordinator_on(&self, options: PgConnectOptions) -> Coordinator {
+        let url = options.to_url_lossy().to_string();
         Self::start_with(Self::config(url, 60, 256 << 20)).await
     }
 

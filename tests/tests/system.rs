@@ -62,6 +62,8 @@ mod simulation;
 mod steering;
 #[path = "system/stopped_coordinator.rs"]
 mod stopped_coordinator;
+#[path = "system/together.rs"]
+mod together;
 #[path = "system/unheard.rs"]
 mod unheard;
 #[path = "system/unwell.rs"]

@@ -39,8 +39,7 @@ struct Known {
 
 impl Vacancies {
     /// Its worker has just been entered as seen, and is not to go.
-    pub fn seen(&self, asker: &Asker) {
-        let now = Instant::now();
+    pub fn seen(&self, asker: &Asker, now: Instant) {
         let mut slots = self.slots.lock().expect("nobody panics while holding the slots");
         if slots.len() >= SLOTS_MAX {
             slots.retain(|_, known| now - known.seen_at < SEEN_EVERY);
@@ -53,21 +52,20 @@ impl Vacancies {
     }
 
     /// Its lease has just ended, and its worker is not to go.
-    pub fn vacated(&self, slot: Slot) {
+    pub fn vacated(&self, slot: Slot, now: Instant) {
         let mut slots = self.slots.lock().expect("nobody panics while holding the slots");
         if let Some(known) = slots.get_mut(&slot) {
-            known.vacant_since = Some(Instant::now());
+            known.vacant_since = Some(now);
         }
     }
 
     /// Whether the slot is known to hold nothing and its worker to be no news. Only the first who asks is
     /// told so: what it is given then is not known here.
-    pub fn take(&self, asker: &Asker) -> bool {
+    pub fn take(&self, asker: &Asker, now: Instant) -> bool {
         let mut slots = self.slots.lock().expect("nobody panics while holding the slots");
         slots.get_mut(&(asker.worker_id, asker.slot)).is_some_and(|known| {
-            let is_vacant =
-                known.vacant_since.take().is_some_and(|since| since.elapsed() < TRUSTED);
-            is_vacant && known.seen_at.elapsed() < SEEN_EVERY
+            let is_vacant = known.vacant_since.take().is_some_and(|since| now - since < TRUSTED);
+            is_vacant && now - known.seen_at < SEEN_EVERY
         })
     }
 
@@ -96,33 +94,31 @@ mod tests {
         (Uuid::from_u128(7), slot)
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_slot_is_vacant_once_and_for_a_moment() {
-        let vacancies = Vacancies::default();
-        assert!(!vacancies.take(&asker(0)), "never heard of");
-        vacancies.vacated(slot(0));
-        assert!(!vacancies.take(&asker(0)), "its worker has not been entered here");
-        vacancies.seen(&asker(0));
-        assert!(!vacancies.take(&asker(0)), "it may hold a lease");
-        vacancies.vacated(slot(0));
-        assert!(!vacancies.take(&asker(1)), "another slot");
-        assert!(vacancies.take(&asker(0)));
-        assert!(!vacancies.take(&asker(0)), "it may have been given one");
-        vacancies.vacated(slot(0));
-        tokio::time::advance(TRUSTED).await;
-        assert!(!vacancies.take(&asker(0)), "too long ago");
+    #[test]
+    fn a_slot_is_vacant_once_and_for_a_moment() {
+        let (vacancies, now) = (Vacancies::default(), Instant::now());
+        assert!(!vacancies.take(&asker(0), now), "never heard of");
+        vacancies.vacated(slot(0), now);
+        assert!(!vacancies.take(&asker(0), now), "its worker has not been entered here");
+        vacancies.seen(&asker(0), now);
+        assert!(!vacancies.take(&asker(0), now), "it may hold a lease");
+        vacancies.vacated(slot(0), now);
+        assert!(!vacancies.take(&asker(1), now), "another slot");
+        assert!(vacancies.take(&asker(0), now));
+        assert!(!vacancies.take(&asker(0), now), "it may have been given one");
+        vacancies.vacated(slot(0), now);
+        assert!(!vacancies.take(&asker(0), now + TRUSTED), "too long ago");
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_worker_is_entered_as_seen_again_and_heard_of_when_it_is_to_go() {
-        let vacancies = Vacancies::default();
-        vacancies.seen(&asker(0));
-        tokio::time::advance(SEEN_EVERY).await;
-        vacancies.vacated(slot(0));
-        assert!(!vacancies.take(&asker(0)), "not noted as seen for long");
-        vacancies.seen(&asker(0));
-        vacancies.vacated(slot(0));
+    #[test]
+    fn a_worker_is_entered_as_seen_again_and_heard_of_when_it_is_to_go() {
+        let (vacancies, now) = (Vacancies::default(), Instant::now());
+        vacancies.seen(&asker(0), now);
+        vacancies.vacated(slot(0), now + SEEN_EVERY);
+        assert!(!vacancies.take(&asker(0), now + SEEN_EVERY), "not noted as seen for long");
+        vacancies.seen(&asker(0), now);
+        vacancies.vacated(slot(0), now);
         vacancies.forget();
-        assert!(!vacancies.take(&asker(0)));
+        assert!(!vacancies.take(&asker(0), now));
     }
 }
