@@ -175,9 +175,9 @@ impl Scheduler {
     pub async fn lease(&self, asker: &Asker, wait: Duration) -> Result<Answer, Error> {
         let deadline = Instant::now() + wait;
         let mut changes = self.changes();
-        // Asked once, unless it is known.
-        let mut may_hold = !self.inner.vacancies.take(asker, Instant::now());
-        if may_hold {
+        let is_vacant = self.inner.vacancies.take(asker, Instant::now());
+        let mut is_first = true;
+        if !is_vacant {
             let known = async { workers::register(&mut *self.connection().await?, asker).await };
             if let Some(order) = in_time(known).await? {
                 return in_time(self.send_away(asker, order)).await;
@@ -190,7 +190,7 @@ impl Scheduler {
         loop {
             changes.borrow_and_update();
             let look = in_time(self.inner.openings.look(since)).await?;
-            if let Some(lease) = self.lease_now(asker, &look, may_hold).await? {
+            if let Some(lease) = self.lease_now(asker, &look, is_vacant, is_first).await? {
                 tracing::debug!(
                     study = lease.study,
                     trial.number = lease.number,
@@ -200,7 +200,7 @@ impl Scheduler {
                 );
                 return Ok(Answer::Lease(Box::new(lease)));
             }
-            may_hold = false;
+            is_first = false;
             since = Instant::now();
             // A result may have made room since.
             if look.at() < called {
@@ -235,9 +235,11 @@ impl Scheduler {
         &self,
         asker: &Asker,
         look: &Look,
-        mut may_hold: bool,
+        is_vacant: bool,
+        is_first: bool,
     ) -> Result<Option<Lease>, Error> {
         let mut in_vain = Vec::new();
+        let mut may_hold = is_first && !is_vacant;
         // Taking from a queue asks that too. Whoever is planned for is asked before, lest its answer that
         // was lost cost another trial; and so is, once, whoever finds nothing.
         while let Some(found) = look.take(asker, &in_vain) {
@@ -248,7 +250,7 @@ impl Scheduler {
                 Try::Plan { study_id, is_limited } => {
                     let held = if may_hold { in_time(self.held_by(asker)).await? } else { None };
                     let granted = match held {
-                        None => self.keeper(study_id).ask(asker).await?,
+                        None => self.keeper(study_id).ask(asker, is_vacant).await?,
                         held => held,
                     };
                     // Another took the room, or the slot asked twice: either is in the queue now.
@@ -265,7 +267,9 @@ impl Scheduler {
             may_hold = false;
             in_vain.push(study_id);
         }
-        if may_hold { in_time(self.held_by(asker)).await } else { Ok(None) }
+        // What was known may be wrong.
+        let asks = if is_vacant { is_first } else { may_hold };
+        if asks { in_time(self.held_by(asker)).await } else { Ok(None) }
     }
 
     /// The lease that the slot holds already: an answer was lost.

@@ -81,16 +81,17 @@ pub fn room(snapshot: &Snapshot) -> usize {
 pub fn make(snapshot: &Snapshot, warm: Warm, count: usize) -> (Plan, Warm) {
     let spec = &snapshot.study.spec;
     let Known { mut history, pending, failed } = known(snapshot);
+    let horizon = snapshot.study.next_obs;
     let Warm { fit: warm, mut taken, trials, imported } = warm;
     // Trials and results from elsewhere are only ever added.
     for trial in &snapshot.tried[trials..] {
         taken.insert(&spec.space, &trial.point());
     }
-    for one in &snapshot.imported[imported..] {
+    let in_time = snapshot.imported.partition_point(|one| one.obs_seq < horizon);
+    for one in &snapshot.imported[imported..in_time] {
         taken.insert(&spec.space, &UnitPoint(one.unit_point.clone()));
     }
     history.taken = taken;
-    let horizon = snapshot.study.next_obs;
     let options = options(snapshot);
     let goals = spec.goals.for_tuner(spec.direction);
     let fit = fit(spec, &options, &history, horizon, &failed, warm);
@@ -136,7 +137,7 @@ pub fn make(snapshot: &Snapshot, warm: Warm, count: usize) -> (Plan, Warm) {
     for planned in &points {
         history.taken.remove(&spec.space, &planned.new.unit_point);
     }
-    let (trials, imported) = (snapshot.tried.len(), snapshot.imported.len());
+    let (trials, imported) = (snapshot.tried.len(), in_time);
     (
         Plan { points, basis, fitted, exhausted },
         Warm { fit, taken: history.taken, trials, imported },

@@ -17,7 +17,7 @@ pub use complete::{Ended, Recorded, complete, complete_together};
 pub use give_back::{fail, release};
 pub use insert::{Basis, Handed, Planned, enqueue, insert_planned};
 pub use reap::{Reaped, reap};
-pub use take::{held_by, take_queued};
+pub use take::{held_by, holders, take_queued};
 
 use std::time::Duration;
 

@@ -97,7 +97,8 @@ pub async fn snapshot_after(
           from unnest($2::integer[]) as n (number)
          cross join lateral (
                -- One by one, however few trials there were when this was planned.
-               select * from trial where study_id = $1 and number = n.number offset 0) t
+               select trial_id, number, state, unit_point
+                 from trial where study_id = $1 and number = n.number offset 0) t
           left join result r using (trial_id)
          order by t.number",
     )

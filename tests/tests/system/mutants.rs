@@ -280,6 +280,7 @@ async fn every_rule_that_is_taken_away_is_missed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_result_without_its_primary_key_is_missed() {
     const REWRITES: &[Rewrite] = &[
+        rewrite("leases::asked", "('running', 'expired')", "('running', 'expired', 'completed')"),
         rewrite("leases::complete", "('running', 'queued')", "('running', 'queued', 'completed')"),
         rewrite(
             "leases::complete",

@@ -99,7 +99,7 @@ macro_rules! record {
             $name,
             "
         with report as materialized (
-            select *
+            select trial_id, attempt, lease_id, value, measurements, sha256, is_pruned
               from unnest($1::bigint[], $2::integer[], $3::uuid[], $4::float8[], $5::jsonb[],
                           $6::bytea[], $7::boolean[])
                    as r (trial_id, attempt, lease_id, value, measurements, sha256, is_pruned)),

@@ -1,6 +1,6 @@
 //! A trial that waits in the queue is handed to a slot.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use sqlx::{PgConnection, types::Json};
 use tuner::Point;
@@ -97,6 +97,27 @@ pub async fn held_by(
     .await
     .doing("look for a lease already held")?;
     Ok(held.map(Lease::from))
+}
+
+/// Those of the slots that hold a lease.
+pub async fn holders(
+    db: &mut PgConnection,
+    askers: &[&Asker],
+) -> Result<HashSet<(Uuid, i32)>, Error> {
+    let held: Vec<(Uuid, i32)> = sqlx::query_as(
+        "-- leases::holders
+        select l.worker_id, l.slot
+          from unnest($1::uuid[], $2::integer[]) as a (worker_id, slot)
+         cross join lateral (
+               select worker_id, slot from lease
+                where worker_id = a.worker_id and slot = a.slot offset 0) l",
+    )
+    .bind(askers.iter().map(|asker| asker.worker_id).collect::<Vec<_>>())
+    .bind(askers.iter().map(|asker| asker.slot).collect::<Vec<_>>())
+    .fetch_all(db)
+    .await
+    .doing("look for leases already held")?;
+    Ok(held.into_iter().collect())
 }
 
 /// Hands a worker's slot the first queued trial of a study, or the lease that it already holds of
