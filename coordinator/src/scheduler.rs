@@ -250,7 +250,7 @@ impl Scheduler {
                 Try::Plan { study_id, is_limited } => {
                     let held = if may_hold { in_time(self.held_by(asker)).await? } else { None };
                     let granted = match held {
-                        None => self.keeper(study_id).ask(asker, is_vacant).await?,
+                        None => self.keeper(study_id).ask(asker).await?,
                         held => held,
                     };
                     // Another took the room, or the slot asked twice: either is in the queue now.

@@ -47,8 +47,6 @@ enum Message {
 /// One who asks, and where it waits for the answer.
 struct Asking {
     asker: Asker,
-    /// Whether nobody has looked if its slot holds a lease.
-    is_unseen: bool,
     answer: oneshot::Sender<Result<Option<Lease>, Error>>,
 }
 
@@ -91,10 +89,10 @@ impl Keeper {
     }
 
     /// Asks for a new trial. `None` if there is none to be had, or if the asker's slot turned out to hold
-    /// a lease already: then the trial waits in the queue. `is_unseen` if nobody has looked whether it does.
-    pub async fn ask(&self, asker: &Asker, is_unseen: bool) -> Result<Option<Lease>, Error> {
+    /// a lease already.
+    pub async fn ask(&self, asker: &Asker) -> Result<Option<Lease>, Error> {
         let (answer, answered) = oneshot::channel();
-        let asking = Box::new(Asking { asker: asker.clone(), is_unseen, answer });
+        let asking = Box::new(Asking { asker: asker.clone(), answer });
         // A keeper that has just ended is no failure: the caller looks again in a moment.
         if self.inbox.send(Message::Ask(asking)).await.is_err() {
             return Ok(None);
@@ -182,10 +180,7 @@ impl Task {
     /// whether there was anything.
     async fn serve(&mut self, mut asking: Vec<Asking>) -> bool {
         let asked = asking.len();
-        let outcome = match self.turn_away_holders(&mut asking).await {
-            Ok(()) => self.hand_out(&mut asking).await,
-            Err(error) => Err(error),
-        };
+        let outcome = self.hand_out(&mut asking).await;
         let (left, mut refusal) = (asking.len(), outcome.err());
         for one in asking {
             // An error has one owner; the others ask again and meet it themselves.
@@ -194,17 +189,13 @@ impl Task {
         left < asked
     }
 
-    /// Whoever holds a lease, because an answer was lost, is not planned for: a trial would wait in the queue
-    /// that nobody had asked for.
+    /// Whoever holds a lease, because an answer was lost, is not planned for; a plan that would do so is
+    /// refused.
     async fn turn_away_holders(&self, asking: &mut Vec<Asking>) -> Result<(), Error> {
-        let unseen: Vec<&Asker> =
-            asking.iter().filter(|one| one.is_unseen).map(|one| &one.asker).collect();
-        if unseen.is_empty() {
-            return Ok(());
-        }
+        let askers: Vec<&Asker> = asking.iter().map(|one| &one.asker).collect();
         let holders = in_time(async {
             let mut connection = self.pool.acquire().await.doing("reach the database")?;
-            leases::holders(&mut connection, &unseen).await
+            leases::holders(&mut connection, &askers).await
         });
         let holders = holders.await?;
         let holds = |one: &mut Asking| holders.contains(&(one.asker.worker_id, one.asker.slot));
@@ -237,6 +228,7 @@ impl Task {
                 Ok(()) => {}
                 Err(Error::PosteriorMoved { version, .. }) => {
                     tracing::debug!(study = ready.study.spec.name, version, "overtaken");
+                    self.turn_away_holders(asking).await?;
                 }
                 Err(error) => return Err(error),
             }

@@ -6,10 +6,14 @@
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
+    time::Duration,
 };
 
-use sqlx::PgPool;
-use tokio::sync::{mpsc, oneshot};
+use sqlx::{PgPool, Postgres, pool::PoolConnection};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -22,6 +26,9 @@ use crate::{
     },
     trial::{LeaseRef, Report},
 };
+
+/// How long a connection is kept for the next results: for as long as the pool would take it for alive.
+const KEEP: Duration = Duration::from_secs(1);
 
 /// The way to the task. Cheap to clone.
 #[derive(Clone)]
@@ -70,19 +77,28 @@ impl Recorder {
 
 async fn run(pool: PgPool, rhythm: Arc<Rhythm>, mut inbox: mpsc::Receiver<Told>) {
     let mut waiting: Vec<Told> = Vec::new();
+    let mut kept = None;
     loop {
         if waiting.is_empty() {
-            let Some(first) = inbox.recv().await else { return };
+            let first = match timeout(KEEP, inbox.recv()).await {
+                Ok(first) => first,
+                Err(_) => {
+                    kept = None;
+                    inbox.recv().await
+                }
+            };
+            let Some(first) = first else { return };
             waiting.push(first);
         }
         let its_turn = rhythm.to_record().await;
         waiting = rhythm.reports(waiting, &mut inbox, REPORTS_TOGETHER_MAX).await;
         let (batch, twice) = each_trial_once(waiting);
         waiting = twice;
-        let recorded = in_time(record(&pool, &batch)).await;
+        let recorded = in_time(record(&pool, &mut kept, &batch)).await;
         rhythm.recorded(recorded.as_ref().map_or(0, HashMap::len));
         drop(its_turn);
         let mut recorded = recorded.unwrap_or_else(|error| {
+            kept = None;
             // Each meets it by itself, or finds that it has been recorded all the same.
             tracing::debug!(%error, reports = batch.len(), "not recorded together");
             HashMap::new()
@@ -107,9 +123,16 @@ fn each_trial_once(told: Vec<Told>) -> (Vec<Told>, Vec<Told>) {
     (batch, twice)
 }
 
-async fn record(pool: &PgPool, batch: &[Told]) -> Result<HashMap<i64, Ended>, Error> {
-    let mut db = pool.acquire().await.doing("record results")?;
+async fn record(
+    pool: &PgPool,
+    kept: &mut Option<PoolConnection<Postgres>>,
+    batch: &[Told],
+) -> Result<HashMap<i64, Ended>, Error> {
+    let db = match kept {
+        Some(db) => db,
+        None => kept.insert(pool.acquire().await.doing("record results")?),
+    };
     let reports = batch.iter().map(|told| (&told.fence, &told.report));
-    let ended = leases::complete_together(&mut db, &reports.collect::<Vec<_>>()).await?;
+    let ended = leases::complete_together(db, &reports.collect::<Vec<_>>()).await?;
     Ok(ended.into_iter().map(|ended| (ended.trial_id, ended)).collect())
 }

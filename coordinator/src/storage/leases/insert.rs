@@ -77,11 +77,12 @@ impl Published {
 
 /// Raises the posterior's version and inserts planned trials from number `read.next_number` on, each with its
 /// suggestion, and leases the first of them to `askers`, the n-th to the n-th. A trial whose asker's slot
-/// holds a lease already waits in the queue, and nobody is handed it here. One statement for all: a plan
+/// is given a lease at this very moment waits in the queue, and nobody is handed it here. One statement for all: a plan
 /// may hold many, and the study is locked for no longer than it takes.
 ///
 /// `None`, and nothing done, if the study is not as it was read any more: another plan, an enqueued point or a
-/// person's pause was first, or, for a plan that was made ahead, another result.
+/// person's pause was first, or, for a plan that was made ahead, another result. And if one of the askers
+/// holds a lease, because an answer was lost: a trial would wait in the queue that nobody had asked for.
 pub async fn insert_planned(
     db: &mut PgConnection,
     read: &Study,
@@ -111,6 +112,11 @@ pub async fn insert_planned(
                and not converged
                and state = 'active'
                and (next_obs = $17 or not $23)
+               and not exists (
+                   select from unnest($10::uuid[], $11::integer[]) as a (worker_id, slot)
+                    cross join lateral (
+                          select from lease
+                           where worker_id = a.worker_id and slot = a.slot offset 0) held)
             returning posterior_version as version),
         planned as materialized (
             select nextval('trial_trial_id_seq') as trial_id, p.place,
