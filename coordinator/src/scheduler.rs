@@ -42,7 +42,8 @@ use crate::{
         self, in_time,
         leases::{self, Ended, Recorded},
         metrics::Metric,
-        studies, workers,
+        studies,
+        workers::{self, Standing},
     },
     trial::{Asker, Directive, FailureClass, Lease, LeaseRef, Renewed, Report, TrialState},
     worker::DrainOrder,
@@ -82,6 +83,17 @@ struct Inner {
     grants: Semaphore,
     stop: CancellationToken,
     tasks: TaskTracker,
+}
+
+/// Whether an asker's slot holds a lease, because an answer was lost.
+#[derive(Clone, Copy)]
+enum Holds {
+    /// It has not been looked up.
+    Perhaps,
+    /// It held none a moment ago, as far as this replica knows.
+    Hardly,
+    /// It was looked up, or its worker is new.
+    Nothing,
 }
 
 /// What an asker gets.
@@ -176,11 +188,13 @@ impl Scheduler {
         let deadline = Instant::now() + wait;
         let mut changes = self.changes();
         let is_vacant = self.inner.vacancies.take(asker, Instant::now());
-        let mut is_first = true;
+        let mut holds = if is_vacant { Holds::Hardly } else { Holds::Perhaps };
         if !is_vacant {
             let known = async { workers::register(&mut *self.connection().await?, asker).await };
-            if let Some(order) = in_time(known).await? {
-                return in_time(self.send_away(asker, order)).await;
+            match in_time(known).await? {
+                Standing::Drained(order) => return in_time(self.send_away(asker, order)).await,
+                Standing::New => holds = Holds::Nothing,
+                Standing::Known => {}
             }
             self.inner.vacancies.seen(asker, Instant::now());
         }
@@ -190,7 +204,7 @@ impl Scheduler {
         loop {
             changes.borrow_and_update();
             let look = in_time(self.inner.openings.look(since)).await?;
-            if let Some(lease) = self.lease_now(asker, &look, is_vacant, is_first).await? {
+            if let Some(lease) = self.lease_now(asker, &look, holds).await? {
                 tracing::debug!(
                     study = lease.study,
                     trial.number = lease.number,
@@ -200,7 +214,7 @@ impl Scheduler {
                 );
                 return Ok(Answer::Lease(Box::new(lease)));
             }
-            is_first = false;
+            holds = Holds::Nothing;
             since = Instant::now();
             // A result may have made room since.
             if look.at() < called {
@@ -235,11 +249,9 @@ impl Scheduler {
         &self,
         asker: &Asker,
         look: &Look,
-        is_vacant: bool,
-        is_first: bool,
+        mut holds: Holds,
     ) -> Result<Option<Lease>, Error> {
         let mut in_vain = Vec::new();
-        let mut may_hold = is_first && !is_vacant;
         // Taking from a queue asks that too. Whoever is planned for is asked before, lest its answer that
         // was lost cost another trial; and so is, once, whoever finds nothing.
         while let Some(found) = look.take(asker, &in_vain) {
@@ -248,7 +260,10 @@ impl Scheduler {
                     (study_id, in_time(self.grant(study_id, is_limited, asker)).await?)
                 }
                 Try::Plan { study_id, is_limited } => {
-                    let held = if may_hold { in_time(self.held_by(asker)).await? } else { None };
+                    let held = match holds {
+                        Holds::Perhaps => in_time(self.held_by(asker)).await?,
+                        Holds::Hardly | Holds::Nothing => None,
+                    };
                     let granted = match held {
                         None => self.keeper(study_id).ask(asker).await?,
                         held => held,
@@ -264,12 +279,13 @@ impl Scheduler {
             if granted.is_some() {
                 return Ok(granted);
             }
-            may_hold = false;
+            holds = Holds::Nothing;
             in_vain.push(study_id);
         }
-        // What was known may be wrong.
-        let asks = if is_vacant { is_first } else { may_hold };
-        if asks { in_time(self.held_by(asker)).await } else { Ok(None) }
+        match holds {
+            Holds::Perhaps | Holds::Hardly => in_time(self.held_by(asker)).await,
+            Holds::Nothing => Ok(None),
+        }
     }
 
     /// The lease that the slot holds already: an answer was lost.

@@ -18,8 +18,19 @@ const SEEN_EVERY_S: f64 = 120.0;
 /// The fewest characters of an id that name a worker. Taste.
 const ID_CHARACTERS_MIN: usize = 8;
 
-/// Enters a worker at its first call and notes later ones now and then; says whether it is to go.
-pub async fn register(db: &mut PgConnection, asker: &Asker) -> Result<Option<DrainOrder>, Error> {
+/// What is known of a worker that calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It has never called before, and so holds no lease.
+    New,
+    /// It has.
+    Known,
+    /// It is to go.
+    Drained(DrainOrder),
+}
+
+/// Enters a worker at its first call and notes later ones now and then.
+pub async fn register(db: &mut PgConnection, asker: &Asker) -> Result<Standing, Error> {
     let known: Option<(Option<String>, bool)> = sqlx::query_as(
         "-- workers::register
         with known as (
@@ -43,7 +54,12 @@ pub async fn register(db: &mut PgConnection, asker: &Asker) -> Result<Option<Dra
     .fetch_optional(db)
     .await
     .doing("register a worker")?;
-    Ok(known.and_then(|(reason, is_unfit)| DrainOrder::of(reason, is_unfit)))
+    Ok(match known {
+        None => Standing::New,
+        Some((reason, is_unfit)) => {
+            DrainOrder::of(reason, is_unfit).map_or(Standing::Known, Standing::Drained)
+        }
+    })
 }
 
 /// Counts a failure of an attempt against its worker if it looks like the machine's; true if that was one
