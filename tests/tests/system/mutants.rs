@@ -83,7 +83,7 @@ const MUTANTS: &[Mutant] = &[
         name: "observations are not numbered",
         rewrites: &[rewrite(
             "leases::complete",
-            "next_obs = s.next_obs + held.results",
+            "next_obs = s.next_obs + d.results",
             "next_obs = s.next_obs",
         )],
         caught_by: Simulation,

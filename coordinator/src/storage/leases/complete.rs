@@ -148,21 +148,15 @@ macro_rules! record {
              where a.trial_id = done.trial_id
                and a.attempt = done.attempt
                and a.outcome in ('running', 'expired')),
-        held as (
-            select s.study_id, d.results
+        counted as (
+            update study s set next_obs = s.next_obs + d.results
               from (select study_id, count(*)::integer as results
                       from done
                      group by study_id
                     having (select count(*) from freed) >= 0
                      order by study_id) d
-             cross join lateral (
-                   select s.study_id from study s where s.study_id = d.study_id
-                      for no key update of s) s),
-        counted as (
-            update study s set next_obs = s.next_obs + held.results
-              from held
-             where s.study_id = held.study_id
-            returning s.study_id, s.direction, s.next_obs - held.results as first_obs),
+             where s.study_id = d.study_id
+            returning s.study_id, s.direction, s.next_obs - d.results as first_obs),
         kept as (
             insert into result (trial_id, study_id, attempt, obs_seq, value, measurements,
                                 payload_sha256, feasible, objectives, is_pruned)
@@ -195,7 +189,8 @@ macro_rules! record {
 ///
 /// The counter of observations is raised under the study's row lock until commit, so that committed
 /// observations form a dense prefix in every snapshot. It waits for the leases to be gone, because
-/// everybody wants that lock and it is taken last; of several studies in one order.
+/// everybody wants that lock and it is taken last; of several studies in one order. By the update itself: to lock the
+/// row before, in the same statement, deadlocks with whoever waits for the version that the update begins at.
 async fn record(
     db: &mut PgConnection,
     reports: &[(&LeaseRef, &Report)],
