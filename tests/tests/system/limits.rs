@@ -140,7 +140,6 @@ async fn an_attempt_may_report_a_million_metrics_and_then_goes_on_without() {
     assert_eq!(hand.report(&lease, 3, "loss", 0.5).await.unwrap_err().code(), Code::Aborted);
 }
 
-/// What is kept of a late report is kept of one that once held a lease: nobody fills a table with lies.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_studies_may_be_open_at_once() {
     let town = Town::new().await;

@@ -77,8 +77,8 @@ impl Published {
 
 /// Raises the posterior's version and inserts planned trials from number `read.next_number` on, each with its
 /// suggestion, and leases the first of them to `askers`, the n-th to the n-th. A trial whose asker's slot
-/// is given a lease at this very moment waits in the queue, and nobody is handed it here. One statement for all: a plan
-/// may hold many, and the study is locked for no longer than it takes.
+/// is given a lease at this very moment waits in the queue, and nobody is handed it here. One statement for
+/// all: a plan may hold many, and the study is locked for no longer than it takes.
 ///
 /// `None`, and nothing done, if the study is not as it was read any more: another plan, an enqueued point or a
 /// person's pause was first, or, for a plan that was made ahead, another result. And if one of the askers
