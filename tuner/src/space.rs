@@ -167,7 +167,7 @@ impl Space {
 
     /// Which parameters matter at a point.
     pub fn active(&self, point: &UnitPoint) -> Vec<bool> {
-        self.check_size(point);
+        assert_eq!(point.0.len(), self.columns.len(), "a point has one number for each parameter");
         let mut active = Vec::with_capacity(self.columns.len());
         for place in 0..self.columns.len() {
             active.push(self.is_active(place, &active, &point.0));
@@ -251,33 +251,13 @@ impl Space {
 
     /// What a point is looked up by among those tried.
     pub(crate) fn key(&self, point: &UnitPoint) -> Key {
-        self.check_size(point);
-        (0..self.columns.len()).map(|place| self.digit(place, &point.0)).collect()
-    }
-
-    fn check_size(&self, point: &UnitPoint) {
-        assert_eq!(point.0.len(), self.columns.len(), "a point has one number for each parameter");
-    }
-
-    /// A key's part for one parameter.
-    fn digit(&self, place: usize, units: &[f64]) -> i64 {
-        let column = &self.columns[place];
-        let unit = match self.matters(place, units) {
-            true => column.snap(units[place]),
-            false => column.constant(),
-        };
-        match column.options() {
+        let canonical = self.canonical(point);
+        let units = self.columns.iter().zip(&canonical.0);
+        let digits = units.map(|(column, &unit)| match column.options() {
             Some(_) => column.option(unit) as i64,
             None => (unit / FLOAT_RESOLUTION).round() as i64,
-        }
-    }
-
-    /// As [`Space::is_active`], of a point whose activity is not known.
-    fn matters(&self, place: usize, units: &[f64]) -> bool {
-        self.forest.parents[place].as_ref().is_none_or(|(parent, options)| {
-            self.matters(*parent, units)
-                && options.contains(&self.columns[*parent].option(units[*parent]))
-        })
+        });
+        digits.collect()
     }
 
     /// The options of a parameter, `None` for a float.

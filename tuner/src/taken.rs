@@ -32,12 +32,34 @@ impl Taken {
         self.keys.remove(&space.key(point))
     }
 
-    /// Whether a point is there.
-    pub fn contains(&self, space: &Space, point: &UnitPoint) -> bool {
-        self.keys.contains(&space.key(point))
-    }
-
     pub(crate) fn keys(&self) -> &HashSet<Key> {
         &self.keys
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::space::{Condition, Domain, Parameter, Value};
+
+    #[test]
+    fn points_that_mean_the_same_are_one() {
+        let bit = |name: &str, condition| Parameter {
+            name: name.to_owned(),
+            domain: Domain::Bool,
+            condition,
+            default: None,
+        };
+        let beside = Condition { parameter: "on".to_owned(), values: vec![Value::Bool(true)] };
+        let space = Space::new(vec![bit("on", None), bit("how", Some(beside))]).unwrap();
+        let point = |on: f64, how: f64| UnitPoint(vec![on, how]);
+        let mut taken = Taken::of(&space, [&point(0.0, 0.0), &point(0.2, 1.0)]);
+        assert_eq!(taken.keys().len(), 1, "off, and how it would be does not matter");
+        assert!(!taken.insert(&space, &point(0.0, 1.0)));
+        assert!(taken.insert(&space, &point(1.0, 1.0)));
+        assert!(taken.insert(&space, &point(1.0, 0.0)), "on, it does");
+        assert!(taken.remove(&space, &point(0.9, 0.8)));
+        assert!(!taken.remove(&space, &point(1.0, 1.0)), "it is gone");
+        assert_eq!(taken.keys().len(), 2);
     }
 }
