@@ -74,8 +74,6 @@ struct Inner {
     keepers: Mutex<HashMap<i64, Keeper>>,
     /// Counts changes that waiters may want to see.
     changes: watch::Sender<u64>,
-    /// When something other than a result last changed what there is to give.
-    steered: Mutex<Instant>,
     openings: Openings,
     vacancies: Vacancies,
     recorder: Recorder,
@@ -126,7 +124,6 @@ impl Scheduler {
             lease_ttl,
             keepers: Mutex::default(),
             changes,
-            steered: Mutex::new(Instant::now()),
             stop,
             tasks,
         };
@@ -165,14 +162,11 @@ impl Scheduler {
 
     /// Wakes everybody who waits for a change, and the keeper of the study that changed.
     pub fn changed(&self, study_id: i64) {
-        *self.inner.steered.lock().expect("nobody panics while holding a time") = Instant::now();
+        self.inner.openings.changed();
         self.has_result(study_id);
     }
 
-    fn steered(&self) -> Instant {
-        *self.inner.steered.lock().expect("nobody panics while holding a time")
-    }
-
+    /// The same where the change is a result.
     fn has_result(&self, study_id: i64) {
         self.inner.changes.send_modify(|count| *count += 1);
         self.keeper(study_id).wake();
@@ -199,8 +193,8 @@ impl Scheduler {
             self.inner.vacancies.seen(asker, Instant::now());
         }
         let called = Instant::now();
-        // What people have just changed here is to be seen; who else has come just now looks with this one.
-        let mut since = called.checked_sub(LOOKS_TOGETHER).unwrap_or(called).max(self.steered());
+        // Who else has come just now looks with this one.
+        let mut since = called.checked_sub(LOOKS_TOGETHER).unwrap_or(called);
         loop {
             changes.borrow_and_update();
             let look = in_time(self.inner.openings.look(since)).await?;
@@ -215,9 +209,9 @@ impl Scheduler {
                 return Ok(Answer::Lease(Box::new(lease)));
             }
             holds = Holds::Nothing;
-            since = Instant::now();
             // A result may have made room since.
             if look.at() < called {
+                since = called;
                 continue;
             }
             let idle = look.all_ended(asker);
@@ -229,6 +223,7 @@ impl Scheduler {
                 () = tokio::time::sleep_until(deadline.min(Instant::now() + POLL)) => {}
                 () = self.inner.stop.cancelled() => return Err(Error::Stopping),
             }
+            since = Instant::now();
         }
     }
 

@@ -23,6 +23,8 @@ use crate::{
 pub struct Openings {
     pool: PgPool,
     last: Mutex<Option<Arc<Look>>>,
+    /// When this replica last changed what there is to give, other than by a result.
+    changed: std::sync::Mutex<Instant>,
 }
 
 /// The studies as they were seen once, and what has been taken of them since.
@@ -61,13 +63,19 @@ pub enum Try {
 impl Openings {
     /// Nothing seen yet.
     pub fn new(pool: PgPool) -> Self {
-        Self { pool, last: Mutex::default() }
+        Self { pool, last: Mutex::default(), changed: std::sync::Mutex::new(Instant::now()) }
     }
 
-    /// A look that was begun at `since` or after, and since this replica last changed what there is to give.
-    /// Those who come while one is taken share the next.
+    /// What there is to give has changed, other than by a result: looks begun before are worth nothing.
+    pub fn changed(&self) {
+        *self.changed.lock().expect("nobody panics while holding a time") = Instant::now();
+    }
+
+    /// A look that was begun at `since` or after, and after the last [change](Openings::changed). Those who
+    /// come while one is taken share the next.
     pub async fn look(&self, since: Instant) -> Result<Arc<Look>, Error> {
         let mut last = self.last.lock().await;
+        let since = since.max(*self.changed.lock().expect("nobody panics while holding a time"));
         if let Some(look) = last.as_ref().filter(|look| look.at >= since) {
             return Ok(Arc::clone(look));
         }
