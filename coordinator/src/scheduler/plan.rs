@@ -124,8 +124,10 @@ pub fn make(snapshot: &Snapshot, warm: Warm, count: usize) -> (Plan, Warm) {
             deviation: suggestion.deviation,
             acquisition: suggestion.acquisition,
         });
-        history.pending.push(suggestion.point.clone());
         history.taken.insert(&spec.space, &suggestion.point);
+        if spec.algorithm.learns() {
+            history.pending.push(suggestion.point);
+        }
     }
     let fitted = fit.as_ref().map(|fit| Fitted {
         horizon: fit.horizon,
@@ -167,21 +169,24 @@ struct Known {
 
 /// What the tuner is told. Results in the order they were recorded; the rest by number.
 fn known(snapshot: &Snapshot) -> Known {
+    let numbers = |is: fn(TrialState) -> bool| {
+        snapshot.tried.iter().filter(move |trial| is(trial.state)).map(|trial| trial.number)
+    };
+    let pending = numbers(TrialState::is_open).collect();
+    let failed = numbers(|state| state == TrialState::Failed).collect();
     let mut history = History::default();
+    // Where nothing is learned, that they are taken is all that counts.
     if snapshot.study.spec.algorithm.learns() {
         for result in results(snapshot, snapshot.study.next_obs) {
             history.observed.push(result.observation);
             history.further.push(result.further);
         }
-    }
-    let (mut pending, mut failed) = (Vec::new(), Vec::new());
-    for trial in &snapshot.tried {
-        if trial.state.is_open() {
-            pending.push(trial.number);
-            history.pending.push(trial.point());
-        } else if trial.state == TrialState::Failed {
-            failed.push(trial.number);
-            history.failed.push(trial.point());
+        for trial in &snapshot.tried {
+            match trial.state {
+                state if state.is_open() => history.pending.push(trial.point()),
+                TrialState::Failed => history.failed.push(trial.point()),
+                _ => {}
+            }
         }
     }
     Known { history, pending, failed }
