@@ -140,6 +140,22 @@ async fn an_attempt_may_report_a_million_metrics_and_then_goes_on_without() {
     assert_eq!(hand.report(&lease, 3, "loss", 0.5).await.unwrap_err().code(), Code::Aborted);
 }
 
+/// What is kept of a late report is kept of one that once held a lease: nobody fills a table with lies.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_on_a_lease_that_never_was_leaves_nothing_behind() {
+    let town = Town::new().await;
+    let coordinator = town.coordinator().await;
+    coordinator.create(space::external("s", space::eight_switches(), 5)).await;
+    let mut hand = coordinator.hand();
+    let mut lease = hand.lease().await;
+    hand.release(&lease).await.unwrap();
+    assert_eq!(hand.complete(&lease, 0.5).await.unwrap_err().code(), Code::Aborted);
+    assert_eq!(town.number("select count(*) from late_report").await, 1);
+    lease.r#ref.as_mut().unwrap().lease_id = Uuid::new_v4().to_string();
+    assert_eq!(hand.complete(&lease, 0.5).await.unwrap_err().code(), Code::Aborted);
+    assert_eq!(town.number("select count(*) from late_report").await, 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_studies_may_be_open_at_once() {
     let town = Town::new().await;

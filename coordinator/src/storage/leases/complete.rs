@@ -48,7 +48,7 @@ pub struct Ended {
 ///
 /// [`Error::Unmeasured`] if the report lacks what the study weighs or bounds; the lease stands.
 /// [`Error::LeaseLost`] if the trial was handed on or has ended otherwise; the report is then kept
-/// in `late_report`. [`Error::ResultConflict`] if this attempt has reported something else.
+/// in `late_report`, unless nobody ever had that lease. [`Error::ResultConflict`] if this attempt has reported something else.
 pub async fn complete(pool: &PgPool, fence: &LeaseRef, report: &Report) -> Result<Recorded, Error> {
     let mut tx = storage::begin(pool, "record a result").await?;
     let judged = match asked(&mut tx, fence).await? {
@@ -315,7 +315,9 @@ async fn refuse(
             sqlx::query(
                 "-- leases::complete, a late report
                 insert into late_report (trial_id, attempt, lease_id, value, reason)
-                values ($1, $2, $3, $4, 'superseded or ended')",
+                select $1, $2, $3, $4, 'superseded or ended'
+                 -- Nobody fills a table with leases that never were.
+                 where exists (select from attempt where lease_id = $3)",
             )
             .bind(fence.trial_id)
             .bind(fence.attempt)

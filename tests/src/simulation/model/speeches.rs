@@ -102,7 +102,7 @@ impl Model {
                 Answer::Refused(Code::AlreadyExists)
             }
             None => {
-                self.late_reports += 1;
+                self.late_reports += usize::from(fence.lease.is_some());
                 lost()
             }
         }
