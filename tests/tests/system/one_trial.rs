@@ -90,6 +90,27 @@ async fn a_worker_whose_trial_was_handed_on_cannot_touch_it() {
     town.is_sound().await;
 }
 
+/// A coordinator takes a slot for empty that has just reported to it. Meanwhile another one has given it a trial,
+/// and the answer was lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slot_that_another_coordinator_has_served_is_given_the_same_lease_and_no_other() {
+    let town = Town::new().await;
+    let (north, south) = (town.coordinator().await, town.coordinator().await);
+    north.create(space::external("two", space::eight_switches(), 50)).await;
+    let mut ada = north.hand();
+    for round in 0..5 {
+        let lease = ada.lease().await;
+        assert!(!ada.complete(&lease, 0.5).await.unwrap());
+        let lost = ada.at(&south.channel).lease().await;
+        let again = ada.lease().await;
+        assert_eq!(again.r#ref, lost.r#ref, "round {round}");
+        assert!(!ada.complete(&again, 0.5).await.unwrap());
+    }
+    assert_eq!(town.number("select count(*) from trial").await, 10);
+    assert_eq!(town.number("select count(*) from trial where attempt > 1").await, 0);
+    town.is_sound().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_late_report_that_nobody_forestalled_is_kept() {
     let town = Town::new().await;
