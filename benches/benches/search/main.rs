@@ -4,18 +4,25 @@
 //!     cargo bench -p benches --bench search -- --seeds 10
 //!     cargo bench -p benches --bench search -- --seeds 10 --workers 4 --lost 0.1
 //!     cargo bench -p benches --bench search -- --coordinator http://127.0.0.1:50051
+//!     cargo bench -p benches --bench search -- --seeds 10 --out strop.jsonl
+//!     cargo bench -p benches --bench search -- --seeds 10 --out optuna.jsonl \
+//!         --program "python3 benches/peers/optuna_peer.py"
+//!     cargo bench -p benches --bench search -- --compare strop.jsonl,optuna.jsonl
 //!
 //! On `failing10` the trainings that diverge fail, and have no value.
 //!
 //! The regret is that of the point whose noisy result was best: 0 at the optimum, 1 at a random point.
 //! With `--workers`, simulated workers of unequal speed ask on a simulated clock, so that all but one
 //! of them are out at each ask; `--lost` gives that share of the trials back without a result. With
-//! `--coordinator` the studies run there, over gRPC; without, the tuner is called as a library.
+//! `--coordinator` the studies run there, over gRPC; with `--program` another system is asked; without, the
+//! tuner is called as a library.
 //! Numbers are in `docs/SEARCH.md`.
 
+mod compare;
 mod functions;
 mod library;
 mod problem;
+mod program;
 mod run;
 mod service;
 
@@ -53,9 +60,18 @@ struct Arguments {
     /// A coordinator to ask instead of the library.
     #[arg(long)]
     coordinator: Option<String>,
+    /// Another system instead, as a command of the shell that speaks as `program.rs` says.
+    #[arg(long, conflicts_with_all = ["coordinator", "algorithm"])]
+    program: Option<String>,
+    /// What it is called in what is written.
+    #[arg(long, requires = "program", default_value = "program")]
+    label: String,
     /// A file to write each study's results to as well, one JSON object a line.
     #[arg(long)]
     out: Option<PathBuf>,
+    /// Runs nothing: compares the first of some files that `--out` wrote with the others.
+    #[arg(long, value_delimiter = ',')]
+    compare: Vec<PathBuf>,
     /// Studies at once.
     #[arg(long, default_value_t = 2)]
     threads: usize,
@@ -95,6 +111,9 @@ struct Record {
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let problems = problems(&arguments)?;
+    if !arguments.compare.is_empty() {
+        return compare::print(&arguments.compare, &problems);
+    }
     rayon::ThreadPoolBuilder::new().num_threads(arguments.threads).build_global()?;
     let seeds = arguments.seeds;
     let studies: Vec<(usize, u64)> =
@@ -163,12 +182,15 @@ fn study(arguments: &Arguments, problems: &[Problem], p: usize, seed: u64) -> Re
     let problem = &problems[p];
     let setting = Setting { workers: arguments.workers, lost: arguments.lost };
     let budget = setting.budget(problem);
-    let mut optimizer: Box<dyn Optimizer> = match &arguments.coordinator {
-        None => Box::new(library::Library::new(problem, arguments.algorithm, seed)),
-        Some(url) => {
-            let service = service::Service::new(url, problem, arguments.algorithm, budget, seed);
-            Box::new(service?)
+    let algorithm = arguments.algorithm;
+    let mut optimizer: Box<dyn Optimizer> = match (&arguments.coordinator, &arguments.program) {
+        (Some(url), _) => {
+            Box::new(service::Service::new(url, problem, algorithm, budget, seed)?)
         }
+        (None, Some(command)) => {
+            Box::new(program::Program::new(command, problem, setting.workers, seed)?)
+        }
+        (None, None) => Box::new(library::Library::new(problem, algorithm, seed)),
     };
     let outcome = run::run(problem, seed, setting, optimizer.as_mut())?;
     let near = outcome.values.iter().position(|&value| problem.regret(value) <= 0.05);
@@ -180,7 +202,10 @@ fn study(arguments: &Arguments, problems: &[Problem], p: usize, seed: u64) -> Re
         near: near.unwrap_or(outcome.values.len()) as f64 + 1.0,
         duplicates: outcome.duplicates,
         record: Record {
-            peer: format!("strop-{}", arguments.algorithm),
+            peer: match arguments.program {
+                Some(_) => arguments.label.clone(),
+                None => format!("strop-{algorithm}"),
+            },
             problem: problem.name.clone(),
             mode: if arguments.workers == 1 { "seq" } else { "async" },
             seed,

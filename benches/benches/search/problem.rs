@@ -3,14 +3,14 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::{Context as _, Result, bail};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 use tuner::{Condition, Domain, Parameter, Point, Scale, Space, Value};
 
 use crate::functions::{self, Function};
 
 /// One parameter as the suite's files write it.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Described {
     pub name: String,
     #[serde(rename = "type")]
@@ -27,7 +27,7 @@ pub struct Described {
     when: Option<When>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 struct When {
     param: String,
     #[serde(rename = "in")]
