@@ -136,3 +136,30 @@ async fn record(
     let ended = leases::complete_together(db, &reports.collect::<Vec<_>>()).await?;
     Ok(ended.into_iter().map(|ended| (ended.trial_id, ended)).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn told(trial_id: i64, value: f64) -> Told {
+        Told {
+            fence: LeaseRef { trial_id, attempt: 1, lease_id: Uuid::nil() },
+            report: Report { value, measurements: BTreeMap::new(), is_pruned: false },
+            answer: oneshot::channel().0,
+        }
+    }
+
+    #[test]
+    fn of_two_reports_of_a_trial_the_later_waits() {
+        let said = |told: &Vec<Told>| -> Vec<(i64, f64)> {
+            told.iter().map(|told| (told.fence.trial_id, told.report.value)).collect()
+        };
+        let (batch, twice) = each_trial_once(vec![told(7, 0.1), told(3, 0.2), told(7, 0.3)]);
+        assert_eq!(said(&batch), [(3, 0.2), (7, 0.1)], "in the order in which trials are locked");
+        assert_eq!(said(&twice), [(7, 0.3)]);
+    }
+}
