@@ -79,9 +79,8 @@ fn read(file: &PathBuf, problems: &[Problem]) -> Result<Regrets> {
         };
         let sign = if problem.maximize { 1.0 } else { -1.0 };
         let measured = study.evals.iter().filter_map(|&(value, seen)| Some((value?, seen?)));
-        let best = measured.reduce(|best, next| {
-            if sign * next.1 > sign * best.1 { next } else { best }
-        });
+        let best =
+            measured.reduce(|best, next| if sign * next.1 > sign * best.1 { next } else { best });
         let regret = best.map_or(1.0, |(value, _)| problem.regret(value));
         regrets.entry(study.problem).or_default().insert(study.seed, regret);
     }

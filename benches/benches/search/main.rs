@@ -184,9 +184,7 @@ fn study(arguments: &Arguments, problems: &[Problem], p: usize, seed: u64) -> Re
     let budget = setting.budget(problem);
     let algorithm = arguments.algorithm;
     let mut optimizer: Box<dyn Optimizer> = match (&arguments.coordinator, &arguments.program) {
-        (Some(url), _) => {
-            Box::new(service::Service::new(url, problem, algorithm, budget, seed)?)
-        }
+        (Some(url), _) => Box::new(service::Service::new(url, problem, algorithm, budget, seed)?),
         (None, Some(command)) => {
             Box::new(program::Program::new(command, problem, setting.workers, seed)?)
         }

@@ -105,7 +105,8 @@ impl Problem {
 
     /// 0 at the optimum, 1 at a random point's mean.
     pub fn regret(&self, value: f64) -> f64 {
-        ((self.optimum - value) / (self.optimum - self.random)).clamp(0.0, 1.0)
+        // The sum makes the −0 of a maximum a 0.
+        ((self.optimum - value) / (self.optimum - self.random)).clamp(0.0, 1.0) + 0.0
     }
 }
 
