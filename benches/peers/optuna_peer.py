@@ -1,4 +1,4 @@
-"""Optuna as a peer of `cargo bench -p benches --bench search -- --program "python3 benches/peers/optuna_peer.py"`.
+"""Optuna as a peer of `cargo bench -p benches --bench search -- --program "python3 peers/optuna_peer.py"`.
 
 Needs `optuna`, and for the Gaussian process `scipy` and `torch` (measured with Optuna 5.0.0). The protocol is
 described at the head of `benches/benches/search/program.rs`.

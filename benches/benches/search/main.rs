@@ -6,7 +6,7 @@
 //!     cargo bench -p benches --bench search -- --coordinator http://127.0.0.1:50051
 //!     cargo bench -p benches --bench search -- --seeds 10 --out strop.jsonl
 //!     cargo bench -p benches --bench search -- --seeds 10 --out optuna.jsonl \
-//!         --program "python3 benches/peers/optuna_peer.py"
+//!         --program "python3 peers/optuna_peer.py"
 //!     cargo bench -p benches --bench search -- --compare strop.jsonl,optuna.jsonl
 //!
 //! On `failing10` the trainings that diverge fail, and have no value.
@@ -16,7 +16,7 @@
 //! of them are out at each ask; `--lost` gives that share of the trials back without a result. With
 //! `--coordinator` the studies run there, over gRPC; with `--program` another system is asked; without, the
 //! tuner is called as a library.
-//! Numbers are in `docs/SEARCH.md`.
+//! Cargo runs it in `benches/`, to which paths are relative. Numbers are in `docs/SEARCH.md`.
 
 mod compare;
 mod functions;
