@@ -23,6 +23,9 @@ const DRAWS: usize = 10_000;
 struct Study {
     problem: String,
     seed: u64,
+    workers: usize,
+    /// Share of the trials that were lost.
+    fail: f64,
     /// True value and result; neither where the training failed.
     evals: Vec<(Option<f64>, Option<f64>)>,
 }
@@ -30,13 +33,18 @@ struct Study {
 /// Regret at the end by problem and seed.
 type Regrets = BTreeMap<String, BTreeMap<u64, f64>>;
 
+/// Workers, and the share of the trials that were lost.
+type Run = (usize, f64);
+
 /// Prints regrets by problem, the mean rank, and how each file compares with the first, over the problems and
 /// seeds that all have.
 ///
 /// The intervals are of 95 %, from a bootstrap that draws seeds within each problem and takes the same ones
 /// of both.
 pub fn print(files: &[PathBuf], problems: &[Problem]) -> Result<()> {
-    let all = files.iter().map(|file| read(file, problems)).collect::<Result<Vec<Regrets>>>()?;
+    let mut run = None;
+    let all: Vec<Regrets> =
+        files.iter().map(|file| read(file, problems, &mut run)).collect::<Result<_>>()?;
     let shared = shared(&all);
     ensure!(!shared.is_empty(), "the files have no study of the same problem and seed");
     let names: Vec<String> = files
@@ -68,7 +76,8 @@ pub fn print(files: &[PathBuf], problems: &[Problem]) -> Result<()> {
     Ok(())
 }
 
-fn read(file: &PathBuf, problems: &[Problem]) -> Result<Regrets> {
+/// Studies that were not run as those that were read before are refused: nothing can be told by them.
+fn read(file: &PathBuf, problems: &[Problem], run: &mut Option<Run>) -> Result<Regrets> {
     let text = fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
     let mut regrets = Regrets::new();
     for line in text.lines() {
@@ -77,12 +86,25 @@ fn read(file: &PathBuf, problems: &[Problem]) -> Result<Regrets> {
         let Some(problem) = problems.iter().find(|problem| problem.name == study.problem) else {
             continue;
         };
+        let its = (study.workers, study.fail);
+        ensure!(
+            *run.get_or_insert(its) == its,
+            "a study in {} had other --workers or --lost than those before it",
+            file.display()
+        );
         let sign = if problem.maximize { 1.0 } else { -1.0 };
         let measured = study.evals.iter().filter_map(|&(value, seen)| Some((value?, seen?)));
         let best =
             measured.reduce(|best, next| if sign * next.1 > sign * best.1 { next } else { best });
         let regret = best.map_or(1.0, |(value, _)| problem.regret(value));
-        regrets.entry(study.problem).or_default().insert(study.seed, regret);
+        let twice = regrets.entry(study.problem).or_default().insert(study.seed, regret);
+        ensure!(
+            twice.is_none(),
+            "{} has seed {} of {} twice",
+            file.display(),
+            study.seed,
+            problem.name
+        );
     }
     Ok(regrets)
 }
