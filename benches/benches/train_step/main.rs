@@ -36,15 +36,18 @@ mod part;
 mod peak;
 mod torch;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use benches::median;
+use candle_core::Device;
 use clap::Parser;
 use kernels::level::{Level, limit};
-use network::{NETWORKS, Sizes};
-use part::{Part, prepare};
+use network::NETWORKS;
+use part::{Part, Run, prepare};
 use rustix::time::{ClockId, clock_gettime};
 use torch::Torch;
+use whetstone::device::{Choice, allow_tf32, name, open};
 
 /// Images in a batch.
 const BATCH: usize = 128;
@@ -63,6 +66,12 @@ struct Arguments {
     /// Times that each part is run by either side.
     #[arg(long, default_value_t = 7)]
     rounds: usize,
+    /// What computes, for either side: cpu, cuda, or cuda:1. GPUs want a build with `--features cuda`.
+    #[arg(long, default_value_t)]
+    device: Choice,
+    /// Let either side's matrix products round their factors to 10 bits after the point, on a GPU.
+    #[arg(long)]
+    tf32: bool,
     /// Only this part: step, conv1, norm1, … dense.
     #[arg(long)]
     part: Option<String>,
@@ -83,11 +92,19 @@ fn main() -> anyhow::Result<()> {
         });
     }
     let pool = rayon::ThreadPoolBuilder::new().num_threads(arguments.threads).build()?;
-    let mut torch = Torch::start(arguments.threads)?;
-    let peak = peak::gflops(Level::best());
+    allow_tf32(arguments.tf32);
+    let device = open(arguments.device)?;
+    let mut torch = Torch::start(arguments.threads, arguments.device, arguments.tf32)?;
+    // Of a GPU it is not known.
+    let peak = device.is_cpu().then(|| peak::gflops(Level::best()));
+    let with = match peak {
+        Some(peak) => {
+            format!("{:?}, one core multiplies and adds {peak:.0} GFLOP/s", Level::best())
+        }
+        None => name(&device),
+    };
     println!(
-        "{:?}, {} thread(s), batch {BATCH}; one core multiplies and adds {peak:.0} GFLOP/s; {}",
-        Level::best(),
+        "{with}, {} thread(s), batch {BATCH}; {}",
         arguments.threads,
         torch.as_ref().map_or("no PyTorch".into(), |torch| format!("PyTorch {}", torch.version)),
     );
@@ -102,7 +119,22 @@ fn main() -> anyhow::Result<()> {
         for part in Part::all()
             .filter(|part| arguments.part.as_ref().is_none_or(|wanted| *wanted == part.to_string()))
         {
-            let measured = measure(&pool, &sizes, part, &mut torch, arguments.rounds)?;
+            let mut run = pool.install(|| prepare(&sizes, part, BATCH, &device))?;
+            let mut clocked = || pool.install(|| clocked(&device, &mut run));
+            // Either side has run once before anything is timed.
+            clocked()?;
+            if let Some(torch) = &mut torch {
+                torch.run(&sizes, part, BATCH)?;
+            }
+            let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+            for _ in 0..arguments.rounds {
+                ours.push(clocked()?);
+                if let Some(torch) = &mut torch {
+                    theirs.push(torch.run(&sizes, part, BATCH)?);
+                }
+            }
+            let torch = (!theirs.is_empty()).then(|| median(theirs));
+            let measured = Measured { strop: median(ours), torch };
             let flop = part.flop(&sizes, BATCH);
             print_row(&format!("{name} {part}"), &measured, flop, peak);
         }
@@ -110,38 +142,28 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Milliseconds of processor time of either side, medians.
+/// Milliseconds of either side, medians.
 struct Measured {
     strop: f64,
     torch: Option<f64>,
 }
 
-fn measure(
-    pool: &rayon::ThreadPool,
-    sizes: &Sizes,
-    part: Part,
-    torch: &mut Option<Torch>,
-    rounds: usize,
-) -> anyhow::Result<Measured> {
-    // Both are prepared, and run once, before anything is timed.
-    let mut run = pool.install(|| prepare(sizes, part, BATCH))?;
-    pool.install(&mut run)?;
-    if let Some(torch) = torch {
-        torch.run(sizes, part, BATCH)?;
-    }
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    for _ in 0..rounds {
+/// Runs a part once; milliseconds of the processor, or on a GPU of the clock, until it is done.
+fn clocked(device: &Device, run: &mut Run) -> anyhow::Result<f64> {
+    let took = if device.is_cpu() {
         let before = processor_time();
-        pool.install(&mut run)?;
-        ours.push((processor_time() - before).as_secs_f64() * 1e3);
-        if let Some(torch) = torch {
-            theirs.push(torch.run(sizes, part, BATCH)?);
-        }
-    }
-    Ok(Measured { strop: median(ours), torch: (!theirs.is_empty()).then(|| median(theirs)) })
+        run()?;
+        processor_time() - before
+    } else {
+        let before = Instant::now();
+        run()?;
+        device.synchronize().context("what was queued on the GPU failed")?;
+        before.elapsed()
+    };
+    Ok(took.as_secs_f64() * 1e3)
 }
 
-fn print_row(name: &str, measured: &Measured, flop: Option<f64>, peak: f64) {
+fn print_row(name: &str, measured: &Measured, flop: Option<f64>, peak: Option<f64>) {
     let Measured { strop, torch } = measured;
     print!("{name:<8} {strop:>10.2}");
     match torch {
@@ -150,7 +172,10 @@ fn print_row(name: &str, measured: &Measured, flop: Option<f64>, peak: f64) {
     }
     if let Some(flop) = flop {
         let rate = flop / strop / 1e6;
-        print!(" {rate:>9.0} {:>6.0} %", 100.0 * rate / peak);
+        print!(" {rate:>9.0}");
+        if let Some(peak) = peak {
+            print!(" {:>6.0} %", 100.0 * rate / peak);
+        }
     }
     println!();
 }

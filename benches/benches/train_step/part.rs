@@ -68,24 +68,25 @@ fn plan(sizes: &Sizes) -> Plan {
     Plan::new(&sizes.recipe(), image, 10).expect("the images are large enough")
 }
 
-fn noise(shape: &[usize]) -> Result<Tensor> {
+fn noise(shape: &[usize], device: &Device) -> Result<Tensor> {
     let mut values = vec![0f32; shape.iter().product()];
     stream(1, Purpose::Noise, 0).fill_normal(1.0, &mut values);
-    Tensor::from_vec(values, shape, &Device::Cpu)
+    Tensor::from_vec(values, shape, device)
 }
 
-/// Makes everything that a part needs, so that running it times only the part.
-pub fn prepare(sizes: &Sizes, part: Part, batch: usize) -> Result<Run> {
+/// Makes everything that a part needs, so that running it times only the part. On a GPU a run queues
+/// the work and returns.
+pub fn prepare(sizes: &Sizes, part: Part, batch: usize, device: &Device) -> Result<Run> {
     let plan = plan(sizes);
     match part {
-        Part::Step => step(sizes, &plan, batch),
+        Part::Step => step(sizes, &plan, batch, device),
         Part::Convolution(i) => {
             let LayerPlan { input, reach: Reach::Square(side), features, .. } = plan.layers[i]
             else {
                 candle_core::bail!("layer {i} is no convolution")
             };
-            let x = noise(&[batch, input.height, input.width, input.channels])?;
-            let w = noise(&[side, side, input.channels, features])?;
+            let x = noise(&[batch, input.height, input.width, input.channels], device)?;
+            let w = noise(&[side, side, input.channels, features], device)?;
             Ok(Box::new(move || {
                 let y = conv2d_same(&x, &w, 1)?;
                 // Images need no gradient, activations do.
@@ -94,8 +95,8 @@ pub fn prepare(sizes: &Sizes, part: Part, batch: usize) -> Result<Run> {
         }
         Part::Norm(i) => {
             let LayerPlan { input, features, .. } = plan.layers[i];
-            let x = noise(&[batch, input.height, input.width, features])?;
-            let gamma = Tensor::ones(features, DType::F32, &Device::Cpu)?;
+            let x = noise(&[batch, input.height, input.width, features], device)?;
+            let gamma = Tensor::ones(features, DType::F32, device)?;
             let beta = gamma.zeros_like()?;
             let (pool, curve) = (Pool::TwoByTwo, Curve::Clip { slope: 1.0 });
             Ok(Box::new(move || {
@@ -107,7 +108,8 @@ pub fn prepare(sizes: &Sizes, part: Part, batch: usize) -> Result<Run> {
         }
         Part::Dense => {
             let LayerPlan { input, features, .. } = plan.layers[3];
-            let (x, w) = (noise(&[batch, input.len()])?, noise(&[input.len(), features])?);
+            let x = noise(&[batch, input.len()], device)?;
+            let w = noise(&[input.len(), features], device)?;
             Ok(Box::new(move || {
                 let y = linear(&x, &w)?;
                 linear_gradients(&x, &w, &y, true).map(drop)
@@ -116,11 +118,11 @@ pub fn prepare(sizes: &Sizes, part: Part, batch: usize) -> Result<Run> {
     }
 }
 
-fn step(sizes: &Sizes, plan: &Plan, batch: usize) -> Result<Run> {
+fn step(sizes: &Sizes, plan: &Plan, batch: usize, device: &Device) -> Result<Run> {
     let recipe = sizes.recipe();
-    let mut network = Network::new(plan, &recipe, 1).map_err(candle_core::Error::wrap)?;
+    let mut network = Network::on(device, plan, &recipe, 1).map_err(candle_core::Error::wrap)?;
     let mut optimizer = Optimizer::new(network.variables(), &recipe, 1)?;
-    let images = noise(&[batch, sizes.side, sizes.side, sizes.channels])?;
+    let images = noise(&[batch, sizes.side, sizes.side, sizes.channels], device)?;
     let labels: Vec<u32> = (0..batch as u32).map(|i| i % 10).collect();
     let curves = network.curves(&vec![Sharpness::SOFT; network.layers.len()]);
     let mut draws = stream(1, Purpose::Noise, 1);

@@ -7,6 +7,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
+use whetstone::device::Choice;
 
 use crate::network::Sizes;
 use crate::part::Part;
@@ -22,12 +23,13 @@ pub struct Torch {
 
 impl Torch {
     /// Starts it, or gives `None` if no Python was named.
-    pub fn start(threads: usize) -> anyhow::Result<Option<Torch>> {
+    pub fn start(threads: usize, device: Choice, tf32: bool) -> anyhow::Result<Option<Torch>> {
         let Some(python) = env::var_os("STROP_BENCH_PYTHON") else { return Ok(None) };
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("torch/train_step.py");
         let mut process = Command::new(&python)
             .arg(script)
-            .arg(threads.to_string())
+            .args([threads.to_string(), device.to_string()])
+            .args(tf32.then_some("tf32"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -39,12 +41,12 @@ impl Torch {
         Ok(Some(torch))
     }
 
-    /// Runs a part once; milliseconds of processor time.
+    /// Runs a part once; milliseconds of the processor, or on a GPU of the clock.
     pub fn run(&mut self, sizes: &Sizes, part: Part, batch: usize) -> anyhow::Result<f64> {
         let question = json!({"network": sizes.json(), "batch": batch, "part": part.to_string()});
         let questions = self.questions.as_mut().context("PyTorch was told to end")?;
         writeln!(questions, "{question}").context("PyTorch's process has ended")?;
-        self.answer()?["cpu_ms"].as_f64().context("PyTorch's answer has no `cpu_ms`")
+        self.answer()?["ms"].as_f64().context("PyTorch's answer has no `ms`")
     }
 
     fn answer(&mut self) -> anyhow::Result<Value> {
