@@ -23,7 +23,8 @@ pub struct Config {
     )]
     pub coordinator: Address,
 
-    /// How many trials to train at once, each in a place of its own.
+    /// How many trials to train at once, each in a place of its own. On a GPU leave it at one: more train fewer
+    /// epochs.
     #[arg(long, value_name = "N", default_value_t = 1,
           value_parser = clap::value_parser!(u32).range(1..=SLOTS_MAX))]
     pub slots: u32,

@@ -30,6 +30,27 @@
 //!
 //! With `--level avx2`: a 133 (ratio 1.9), b 882 (1.3), c 2,467 (1.1), PyTorch still with AVX-512. The
 //! largest memory of a process that steps network c is 242 MiB.
+//!
+//!     cargo bench -p benches --features cuda --bench train_step -- --device cuda [--tf32]
+//!
+//! with the environment of `deploy/cuda-build.sh` runs either side on a GPU, and times it by the clock until the
+//! GPU is done. 2026-11-26, H100 80 GB, driver 580, PyTorch 2.11 (CUDA 13.0), f32 without TF32, medians of
+//! 40 rounds, ms and ratio:
+//!
+//! |       | a: Strop / PyTorch | b | c |
+//! |-------|--------------------|---|---|
+//! | conv1 | 0.24 / 0.25 (1.0) | 0.67 / 0.62 (0.9) | 0.43 / 0.40 (0.9) |
+//! | norm1 | 0.35 / 0.76 (2.2) | 0.73 / 1.04 (1.4) | 0.58 / 0.97 (1.7) |
+//! | conv2 | 0.61 / 0.45 (0.7) | 3.65 / 2.40 (0.7) | 3.34 / 1.86 (0.6) |
+//! | norm2 | 0.34 / 0.65 (1.9) | 0.31 / 0.68 (2.2) | 0.63 / 0.92 (1.5) |
+//! | conv3 | 0.43 / 0.72 (1.7) | 0.75 / 0.77 (1.0) | 5.44 / 4.01 (0.7) |
+//! | norm3 | 0.29 / 0.64 (2.2) | 0.30 / 0.50 (1.7) | 0.51 / 0.87 (1.7) |
+//! | dense | 0.20 / 0.22 (1.1) | 0.20 / 0.24 (1.2) | 0.34 / 0.49 (1.4) |
+//! | **step** | **2.45 / 4.65 (1.9)** | **6.18 / 5.18 (0.8)** | **10.15 / 7.80 (0.8)** |
+//! | step, TF32 | 2.70 / 5.06 (1.9) | 5.82 / 5.13 (0.9) | 6.79 / 5.21 (0.8) |
+//!
+//! Small networks wait for launches, of which Strop needs fewer. Wide convolutions write their patches to
+//! memory, which PyTorch's do not.
 
 mod network;
 mod part;
