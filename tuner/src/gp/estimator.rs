@@ -21,7 +21,7 @@ use super::kernel::Metric;
 use super::standardise::Tail;
 use super::training::gather;
 use super::{FitError, Posterior};
-use crate::space::UnitPoint;
+use crate::space::{Space, UnitPoint};
 
 /// Why an estimator could not be fitted.
 #[derive(Debug, thiserror::Error)]
@@ -50,14 +50,15 @@ pub enum GpError {
 
 /// Settings of the estimator, not yet checked. Records should lie in [0, 1] in every column, as
 /// the priors on the length scales assume.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct GpParams(GpValidParams);
 
 /// Settings of the estimator, checked.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct GpValidParams {
     seed: u64,
     categories: Vec<usize>,
+    space: Option<Metric>,
 }
 
 impl GpParams {
@@ -75,6 +76,13 @@ impl GpParams {
     /// Columns, from 0, whose values have no order.
     pub fn categories(mut self, columns: Vec<usize>) -> GpParams {
         self.0.categories = columns;
+        self
+    }
+
+    /// Columns that are the parameters of a space, as a search of it sees them; in place of
+    /// [`GpParams::categories`].
+    pub fn space(mut self, space: &Space) -> GpParams {
+        self.0.space = Some(Metric::of(space));
         self
     }
 }
@@ -119,17 +127,32 @@ where
 
     fn fit(&self, dataset: &DatasetBase<ArrayBase<D, Ix2>, T>) -> Result<Gp, GpError> {
         let columns = dataset.records.ncols();
-        let mut categories = vec![false; columns];
-        for &column in &self.categories {
-            *categories.get_mut(column).ok_or(GpError::NoSuchColumn { column, columns })? = true;
-        }
+        let metric = self.metric(columns)?;
         let targets = dataset.targets.as_single_targets();
         let values: Vec<f64> = targets.iter().map(|value| to_f64(*value)).collect();
         let count = values.len() as u32;
         let training = gather(rows(&dataset.records), values, self.seed)?;
         let counts = (count, 0);
         let seed = self.seed;
-        Ok(Gp(Posterior::of(Metric(categories), training, None, counts, Tail::Raised, seed)?))
+        Ok(Gp(Posterior::of(metric, training, None, counts, Tail::Raised, seed)?))
+    }
+}
+
+impl GpValidParams {
+    /// What so many columns are.
+    fn metric(&self, columns: usize) -> Result<Metric, GpError> {
+        if let Some(metric) = &self.space {
+            let expected = metric.dimensions();
+            return match expected == columns {
+                true => Ok(metric.clone()),
+                false => Err(FitError::Dimensions { expected, found: columns }.into()),
+            };
+        }
+        let mut categories = vec![false; columns];
+        for &column in &self.categories {
+            *categories.get_mut(column).ok_or(GpError::NoSuchColumn { column, columns })? = true;
+        }
+        Ok(Metric::of_columns(categories))
     }
 }
 

@@ -32,7 +32,7 @@ pub(crate) fn fit(
 ) -> Fitted {
     let dimensions = metric.dimensions();
     let (low, high) = prior::bounds(dimensions);
-    let mode = prior::mode(dimensions);
+    let mode = prior::mode(metric.reaches());
     let mut drawn = mode.clone();
     for (log, (low, high)) in drawn.iter_mut().zip(low.iter().zip(&high)).take(dimensions) {
         *log = (*log + stream.normal()).clamp(*low, *high);
@@ -137,14 +137,14 @@ pub(crate) fn log_posterior(
     }
     gradient[dimensions] = 0.5 * trace * hyper.noise_variance;
     gradient[dimensions + 1] = signal + 0.5 * trace * hyper.signal_variance;
-    value += prior::log_density(theta, &mut gradient);
+    value += prior::log_density(metric.reaches(), theta, &mut gradient);
     value.is_finite().then_some((value, gradient))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::space::UnitPoint;
+    use crate::space::{Domain, Parameter, Scale, Space, UnitPoint};
     use crate::stream::Purpose;
 
     /// Points with two numbers and a category of three, and a function of the first and the last.
@@ -162,7 +162,7 @@ mod tests {
             use super::super::standardise::{Tail, standardise};
             standardise(&values, Tail::Raised).0
         };
-        (Metric(vec![false, false, true]), Columns::of(&points, 3), targets)
+        (Metric::of_columns(vec![false, false, true]), Columns::of(&points, 3), targets)
     }
 
     #[test]
@@ -198,12 +198,19 @@ mod tests {
         let tau = std::f64::consts::TAU;
         let normal =
             |x: f64, mean: f64, sd: f64| -0.5 * ((x - mean) / sd).powi(2) - (sd * tau.sqrt()).ln();
-        let expected = -0.5 * square - 0.5 * determinant.ln() - tau.ln()
-            + normal(-0.4, 0.0, 1.0)
-            + normal(-3.0, -4.0, 1.0)
-            + normal(0.2, 0.0, 0.5);
-        let found = log_posterior(&Metric(vec![false]), &points, &y, &theta).unwrap().0;
-        assert!((found - expected).abs() < 1e-12, "{found} is not {expected}");
+        let evidence = -0.5 * square - 0.5 * determinant.ln() - tau.ln();
+        let rest = normal(-3.0, -4.0, 1.0) + normal(0.2, 0.0, 0.5);
+        // Two options are expected to have three times the length scale of a float.
+        let float = Domain::Float { low: 0.0, high: 1.0, scale: Scale::Linear };
+        for (domain, reach) in [(float, 1.0f64), (Domain::Ordinal { values: vec![1.0, 2.0] }, 3.0)]
+        {
+            let name = "x".to_owned();
+            let parameter = Parameter { name, domain, condition: None, default: None };
+            let metric = Metric::of(&Space::new(vec![parameter]).unwrap());
+            let expected = evidence + rest + normal(-0.4, reach.ln(), 0.7);
+            let found = log_posterior(&metric, &points, &y, &theta).unwrap().0;
+            assert!((found - expected).abs() < 1e-12, "{found} is not {expected}");
+        }
     }
 
     #[test]
@@ -216,7 +223,7 @@ mod tests {
         theta.extend([hyper.noise_variance.ln(), hyper.signal_variance.ln()]);
         let (value, gradient) = log_posterior(&metric, &points, &targets, &theta).unwrap();
         assert!((value - fitted.log_posterior).abs() < 1e-9);
-        let mode = log_posterior(&metric, &points, &targets, &prior::mode(3)).unwrap().0;
+        let mode = log_posterior(&metric, &points, &targets, &prior::mode(&[1.0; 3])).unwrap().0;
         assert!(value > mode + 1.0);
         let (low, high) = prior::bounds(3);
         for (k, slope) in gradient.iter().enumerate() {

@@ -71,8 +71,7 @@ pub fn cross_validation(
     let dimensions = space.parameters().len();
     let records = Array2::from_shape_fn((results, dimensions), |(row, k)| points[order[row]].0[k]);
     let targets = Array1::from_shape_fn(results, |row| values[order[row]]);
-    let categories = (0..dimensions).filter(|&place| space.is_category(place)).collect();
-    let params = GpParams::new().seed(posterior.seed()).categories(categories).check()?;
+    let params = GpParams::new().seed(posterior.seed()).space(space).check()?;
 
     let mut data = Dataset::new(records, targets);
     let (mut errors, mut constant_errors, mut predicted) = (0.0, 0.0, 0);

@@ -1,8 +1,10 @@
 //! The process among linfa's tools.
 
 use linfa::prelude::*;
-use ndarray::{Array1, Array2};
-use tuner::{GpError, GpParams, GpValidParams};
+use ndarray::{Array1, Array2, s};
+use tuner::{GpError, GpParams, GpValidParams, Observation, Posterior, UnitPoint};
+
+use crate::spaces::{linear, ordinal, space};
 
 /// Sixty points of the unit square and a smooth function of them.
 fn smooth() -> (Array2<f64>, Array1<f64>) {
@@ -65,4 +67,25 @@ fn settings_and_records_that_do_not_agree_are_refused() {
     assert!(matches!(refused(vec![1, 1]), GpError::MarkedTwice { column: 1 }));
     let message = "column 2 is marked as a category, but the records have 2 columns";
     assert_eq!(refused(vec![2]).to_string(), message);
+}
+
+#[test]
+fn with_a_space_it_is_the_process_of_a_search_in_it() {
+    let space = space([linear("x", 0.0, 1.0), ordinal("n", &[8.0, 16.0])]);
+    let points: Vec<UnitPoint> =
+        (0..12).map(|i| UnitPoint(vec![f64::from(i) / 11.0, f64::from(i % 2)])).collect();
+    let value = |x: &UnitPoint| (3.0 * x.0[0]).sin() + 0.4 * x.0[1];
+    let observed: Vec<Observation> =
+        points.iter().map(|x| Observation { value: value(x), point: x.clone() }).collect();
+    let searched = Posterior::fit(&space, &observed, &[], 3).unwrap().predict(&points);
+
+    let x = Array2::from_shape_fn((12, 2), |(row, k)| points[row].0[k]);
+    let y = Array1::from_shape_fn(12, |row| observed[row].value);
+    let gp = GpParams::new().seed(3).space(&space).fit(&Dataset::new(x.clone(), y)).unwrap();
+    assert_eq!(gp.predict(&x).to_vec(), searched.mean);
+    assert_eq!(gp.deviation(&x).to_vec(), searched.deviation);
+
+    let narrow = Dataset::new(x.slice_move(s![.., ..1]), Array1::zeros(12));
+    let refused = GpParams::new().space(&space).fit(&narrow).expect_err("refused");
+    assert!(refused.to_string().contains("1 numbers where the space has 2"), "{refused}");
 }
