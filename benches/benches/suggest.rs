@@ -3,15 +3,15 @@
 //!
 //!     cargo bench -p benches --bench suggest
 //!
-//! 2026-11-25, AMD EPYC with AVX-512, 2 cores, medians, one thread. `append` is what a keeper does that
+//! 2026-11-26, AMD EPYC with AVX-512, 2 cores, medians, one thread. `append` is what a keeper does that
 //! has the posterior of one result fewer; between two lessons (decision 0013) it need not learn.
 //!
 //! |   n | fit ms | append ms | suggest ms |
 //! |----:|-------:|----------:|-----------:|
-//! |  20 |    0.4 |       0.4 |        3.0 |
-//! |  99 |   16.5 |       0.2 |       10.9 |
-//! | 299 |  268.3 |       1.6 |       43.3 |
-//! | 999 |  257.0 |      23.5 |      285.2 |
+//! |  20 |    0.5 |       0.5 |        4.0 |
+//! |  99 |   14.5 |       0.2 |       11.1 |
+//! | 299 |  199.4 |       1.7 |       44.6 |
+//! | 999 |  166.1 |      25.5 |      288.9 |
 
 use benches::median_seconds;
 use tuner::{
