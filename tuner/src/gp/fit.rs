@@ -162,7 +162,20 @@ mod tests {
             use super::super::standardise::{Tail, standardise};
             standardise(&values, Tail::Raised).0
         };
-        (Metric::of_columns(vec![false, false, true]), Columns::of(&points, 3), targets)
+        let float = || Domain::Float { low: 0.0, high: 1.0, scale: Scale::Linear };
+        let choices = ["a", "b", "c"].map(str::to_owned).to_vec();
+        let metric = metric([float(), float(), Domain::Categorical { choices }]);
+        (metric, Columns::of(&points, 3), targets)
+    }
+
+    fn metric(domains: impl IntoIterator<Item = Domain>) -> Metric {
+        let parameters = domains.into_iter().enumerate().map(|(i, domain)| Parameter {
+            name: format!("x{i}"),
+            domain,
+            condition: None,
+            default: None,
+        });
+        Metric::of(&Space::new(parameters.collect()).unwrap())
     }
 
     #[test]
@@ -204,11 +217,8 @@ mod tests {
         let float = Domain::Float { low: 0.0, high: 1.0, scale: Scale::Linear };
         for (domain, reach) in [(float, 1.0f64), (Domain::Ordinal { values: vec![1.0, 2.0] }, 3.0)]
         {
-            let name = "x".to_owned();
-            let parameter = Parameter { name, domain, condition: None, default: None };
-            let metric = Metric::of(&Space::new(vec![parameter]).unwrap());
             let expected = evidence + rest + normal(-0.4, reach.ln(), 0.7);
-            let found = log_posterior(&metric, &points, &y, &theta).unwrap().0;
+            let found = log_posterior(&metric([domain]), &points, &y, &theta).unwrap().0;
             assert!((found - expected).abs() < 1e-12, "{found} is not {expected}");
         }
     }
@@ -223,7 +233,8 @@ mod tests {
         theta.extend([hyper.noise_variance.ln(), hyper.signal_variance.ln()]);
         let (value, gradient) = log_posterior(&metric, &points, &targets, &theta).unwrap();
         assert!((value - fitted.log_posterior).abs() < 1e-9);
-        let mode = log_posterior(&metric, &points, &targets, &prior::mode(&[1.0; 3])).unwrap().0;
+        let mode = prior::mode(metric.reaches());
+        let mode = log_posterior(&metric, &points, &targets, &mode).unwrap().0;
         assert!(value > mode + 1.0);
         let (low, high) = prior::bounds(3);
         for (k, slope) in gradient.iter().enumerate() {
