@@ -64,7 +64,7 @@ use benches::median;
 use candle_core::Device;
 use clap::Parser;
 use kernels::level::{Level, limit};
-use network::NETWORKS;
+use network::{NETWORKS, Sizes};
 use part::{Part, Run, prepare};
 use rustix::time::{ClockId, clock_gettime};
 use torch::Torch;
@@ -115,7 +115,7 @@ fn main() -> anyhow::Result<()> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(arguments.threads).build()?;
     allow_tf32(arguments.tf32);
     let device = open(arguments.device)?;
-    let mut torch = Torch::start(arguments.threads, arguments.device, arguments.tf32)?;
+    let torch = Torch::start(arguments.threads, arguments.device, arguments.tf32)?;
     // Of a GPU it is not known.
     let peak = device.is_cpu().then(|| peak::gflops(Level::best()));
     let with = match peak {
@@ -131,8 +131,14 @@ fn main() -> anyhow::Result<()> {
     );
     println!(
         "{:<8} {:>10} {:>10} {:>7} {:>9} {:>7}",
-        "", "Strop ms", "PyTorch ms", "ratio", "GFLOP/s", "peak"
+        "",
+        "Strop ms",
+        "PyTorch ms",
+        "ratio",
+        "GFLOP/s",
+        if peak.is_some() { "peak" } else { "" }
     );
+    let mut sides = Sides { pool, device, torch };
     for (name, sizes) in NETWORKS {
         if arguments.network.as_deref().is_some_and(|wanted| wanted != name) {
             continue;
@@ -140,22 +146,7 @@ fn main() -> anyhow::Result<()> {
         for part in Part::all()
             .filter(|part| arguments.part.as_ref().is_none_or(|wanted| *wanted == part.to_string()))
         {
-            let mut run = pool.install(|| prepare(&sizes, part, BATCH, &device))?;
-            let mut clocked = || pool.install(|| clocked(&device, &mut run));
-            // Either side has run once before anything is timed.
-            clocked()?;
-            if let Some(torch) = &mut torch {
-                torch.run(&sizes, part, BATCH)?;
-            }
-            let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-            for _ in 0..arguments.rounds {
-                ours.push(clocked()?);
-                if let Some(torch) = &mut torch {
-                    theirs.push(torch.run(&sizes, part, BATCH)?);
-                }
-            }
-            let torch = (!theirs.is_empty()).then(|| median(theirs));
-            let measured = Measured { strop: median(ours), torch };
+            let measured = sides.measure(&sizes, part, arguments.rounds)?;
             let flop = part.flop(&sizes, BATCH);
             print_row(&format!("{name} {part}"), &measured, flop, peak);
         }
@@ -167,6 +158,32 @@ fn main() -> anyhow::Result<()> {
 struct Measured {
     strop: f64,
     torch: Option<f64>,
+}
+
+/// Strop's threads and device, and PyTorch if it is there.
+struct Sides {
+    pool: rayon::ThreadPool,
+    device: Device,
+    torch: Option<Torch>,
+}
+
+impl Sides {
+    /// Both in turn, after each has run once.
+    fn measure(&mut self, sizes: &Sizes, part: Part, rounds: usize) -> anyhow::Result<Measured> {
+        let Sides { pool, device, torch } = self;
+        let mut run = pool.install(|| prepare(sizes, part, BATCH, device))?;
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        for round in 0..=rounds {
+            let strop = pool.install(|| clocked(device, &mut run))?;
+            let torch = torch.as_mut().map(|torch| torch.run(sizes, part, BATCH)).transpose()?;
+            if round > 0 {
+                ours.push(strop);
+                theirs.extend(torch);
+            }
+        }
+        let torch = (!theirs.is_empty()).then(|| median(theirs));
+        Ok(Measured { strop: median(ours), torch })
+    }
 }
 
 /// Runs a part once; milliseconds of the processor, or on a GPU of the clock, until it is done.
