@@ -25,7 +25,7 @@ use crate::history::Observation;
 use crate::space::{Space, UnitPoint};
 use crate::stream::{Purpose, Stream};
 use cholesky::Factor;
-use kernel::{Columns, HyperParameters, Metric};
+use kernel::{Columns, Distances, HyperParameters, Metric};
 pub use parts::{Parts, PartsError};
 use standardise::{Standard, Tail, standardise};
 pub use training::RESULTS_MAX;
@@ -340,6 +340,7 @@ impl Posterior {
     /// Covariances of the latent function between the rows and `points`, n × m.
     fn cross(&self, weights: &[f64], points: &[UnitPoint]) -> Mat<f64> {
         let mut cross = Mat::zeros(self.points.len(), points.len());
+        let mut distances = Distances::default();
         for (column, point) in points.iter().enumerate() {
             assert_eq!(
                 point.0.len(),
@@ -347,9 +348,9 @@ impl Posterior {
                 "a point has one number for each parameter"
             );
             let out = cross.col_as_slice_mut(column);
-            kernel::squared_distances(&self.metric, weights, &self.points, &point.0, out);
-            for r2 in out {
-                *r2 = self.hyper.signal_variance * kernel::correlation(*r2);
+            distances.measure(&self.metric, weights, &self.points, out.len(), &point.0);
+            for (out, correlation) in out.iter_mut().zip(distances.correlations()) {
+                *out = self.hyper.signal_variance * correlation;
             }
         }
         cross

@@ -1,6 +1,6 @@
 //! The posterior of an average of the function over many points.
 
-use super::kernel::{Columns, correlation, squared_distances};
+use super::kernel::{Columns, Distances};
 use super::{Posterior, VARIANCE_FLOOR};
 use crate::space::UnitPoint;
 
@@ -36,12 +36,11 @@ impl Posterior {
         let mean: f64 = covariances.iter().zip(&self.alpha).map(|(k, alpha)| k * alpha).sum();
 
         let among = Columns::of(points, self.metric.dimensions());
-        let mut squared = vec![0.0; points.len()];
+        let mut distances = Distances::default();
         let mut pairs = 0.0;
         for (i, point) in points.iter().enumerate() {
-            let row = &mut squared[..i];
-            squared_distances(&self.metric, &weights, &among, &point.0, row);
-            pairs += 0.5 + row.iter().map(|&r2| correlation(r2)).sum::<f64>();
+            distances.measure(&self.metric, &weights, &among, i, &point.0);
+            pairs += 0.5 + distances.correlations().sum::<f64>();
         }
         let prior = self.hyper.signal_variance * 2.0 * pairs / (m * m);
         self.factor.half_solve(mean_cross.as_mut());

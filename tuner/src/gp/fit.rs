@@ -3,7 +3,7 @@
 use faer::Mat;
 
 use super::cholesky::Factor;
-use super::kernel::{self, Columns, HyperParameters, Metric};
+use super::kernel::{self, Columns, Distances, HyperParameters, Metric};
 use super::minimise::minimise;
 use super::prior;
 use crate::stream::Stream;
@@ -63,12 +63,11 @@ pub(crate) fn covariance(metric: &Metric, points: &Columns, hyper: &HyperParamet
     let n = points.len();
     let weights = hyper.weights();
     let mut matrix = Mat::zeros(n, n);
-    let mut squared = vec![0.0; n];
+    let mut distances = Distances::default();
     for i in 0..n {
-        let row = &mut squared[..i];
-        kernel::squared_distances(metric, &weights, points, &points.point(i), row);
-        for (j, &r2) in row.iter().enumerate() {
-            matrix[(i, j)] = hyper.signal_variance * kernel::correlation(r2);
+        distances.measure(metric, &weights, points, i, &points.point(i));
+        for (j, correlation) in distances.correlations().enumerate() {
+            matrix[(i, j)] = hyper.signal_variance * correlation;
         }
         matrix[(i, i)] = hyper.signal_variance + hyper.noise_variance;
     }
@@ -97,12 +96,10 @@ pub(crate) fn log_posterior(
     // Column j of the lower triangle: correlations below the diagonal, and their slopes.
     let mut matrix = Mat::zeros(n, n);
     let mut slopes = Mat::zeros(n, n);
-    let mut squared = vec![0.0; n];
+    let mut distances = Distances::default();
     for i in 0..n {
-        let row = &mut squared[..i];
-        kernel::squared_distances(metric, &weights, points, &points.point(i), row);
-        for (j, &r2) in row.iter().enumerate() {
-            let (correlation, slope) = kernel::correlation_and_slope(r2);
+        distances.measure(metric, &weights, points, i, &points.point(i));
+        for (j, (correlation, slope)) in distances.correlations_and_slopes().enumerate() {
             matrix[(i, j)] = hyper.signal_variance * correlation;
             slopes[(j, i)] = hyper.signal_variance * slope;
         }
@@ -117,17 +114,20 @@ pub(crate) fn log_posterior(
 
     // ½ tr(T ∂A) is the sum over the lower triangle, off-diagonal terms once and diagonal halved.
     let mut gradient = vec![0.0; theta.len()];
-    let mut factors = vec![0.0; n];
+    let (mut of_numbers, mut of_switches) = (vec![0.0; n], vec![0.0; n]);
     let (mut signal, mut trace) = (0.0, 0.0);
     for i in 0..n {
-        let (row, slopes) = (&mut factors[..i], &slopes.col_as_slice(i)[..i]);
+        let (of_numbers, of_switches) = (&mut of_numbers[..i], &mut of_switches[..i]);
+        let slopes = &slopes.col_as_slice(i)[..i];
         for j in 0..i {
             let t = alpha[i] * alpha[j] - inverse[(i, j)];
             signal += t * matrix[(i, j)];
-            row[j] = t * slopes[j];
+            of_numbers[j] = t * slopes[j];
+            of_switches[j] = 2.0 * t * matrix[(i, j)];
         }
         for (dimension, slope) in gradient.iter_mut().take(dimensions).enumerate() {
             let at = points.column(dimension)[i];
+            let row = if metric.is_switch(dimension) { &*of_switches } else { &*of_numbers };
             *slope += kernel::weighted_spread(metric, dimension, points, at, row);
         }
         trace += alpha[i] * alpha[i] - inverse[(i, i)];
@@ -147,25 +147,29 @@ mod tests {
     use crate::space::{Domain, Parameter, Scale, Space, UnitPoint};
     use crate::stream::Purpose;
 
-    /// Points with two numbers and a category of three, and a function of the first and the last.
+    /// Points with two numbers, a category of three and a switch, and a function of all but the second.
     fn data(n: usize) -> (Metric, Columns, Vec<f64>) {
         let mut stream = Stream::new(5, 0, Purpose::Uniform);
         let points: Vec<UnitPoint> = (0..n)
             .map(|_| {
                 let category = stream.below(3) as f64 / 2.0;
-                UnitPoint(vec![stream.uniform(), stream.uniform(), category])
+                let switch = stream.below(2) as f64;
+                UnitPoint(vec![stream.uniform(), stream.uniform(), category, switch])
             })
             .collect();
-        let values: Vec<f64> =
-            points.iter().map(|p| (5.0 * p.0[0]).sin() + 0.7 * f64::from(p.0[2] == 0.5)).collect();
+        let values: Vec<f64> = points
+            .iter()
+            .map(|p| (5.0 * p.0[0]).sin() + 0.7 * f64::from(p.0[2] == 0.5) - 0.3 * p.0[3])
+            .collect();
         let targets = {
             use super::super::standardise::{Tail, standardise};
             standardise(&values, Tail::Raised).0
         };
         let float = || Domain::Float { low: 0.0, high: 1.0, scale: Scale::Linear };
         let choices = ["a", "b", "c"].map(str::to_owned).to_vec();
-        let metric = metric([float(), float(), Domain::Categorical { choices }]);
-        (metric, Columns::of(&points, 3), targets)
+        let switch = Domain::Ordinal { values: vec![8.0, 16.0] };
+        let metric = metric([float(), float(), Domain::Categorical { choices }, switch]);
+        (metric, Columns::of(&points, 4), targets)
     }
 
     fn metric(domains: impl IntoIterator<Item = Domain>) -> Metric {
@@ -181,7 +185,7 @@ mod tests {
     #[test]
     fn the_gradient_of_the_log_posterior_agrees_with_central_differences() {
         let (metric, points, targets) = data(17);
-        for theta in [[0.0, 0.0, 0.0, -4.0, 0.0], [-1.1, 0.7, 0.4, -2.0, 0.6]] {
+        for theta in [[0.0, 0.0, 0.0, 0.0, -4.0, 0.0], [-1.1, 0.7, 0.4, 0.9, -2.0, 0.6]] {
             let (_, gradient) = log_posterior(&metric, &points, &targets, &theta).unwrap();
             for (k, slope) in gradient.iter().enumerate() {
                 let value = |step: f64| {
@@ -203,21 +207,30 @@ mod tests {
         let points = Columns::of(&[UnitPoint(vec![0.2]), UnitPoint(vec![0.7])], 1);
         let (y, theta) = ([0.8, -0.3], [-0.4, -3.0, 0.2]);
         let (s, noise) = (0.2f64.exp(), (-3.0f64).exp());
-        let r = 5.0f64.sqrt() * 0.5 / (-0.4f64).exp();
-        let c = s * (1.0 + r + r * r / 3.0) * (-r).exp();
+        let scale = (-0.4f64).exp();
+        let r = 5.0f64.sqrt() * 0.5 / scale;
+        let of_numbers = s * (1.0 + r + r * r / 3.0) * (-r).exp();
+        let of_switches = s * (-1.0 / (scale * scale)).exp();
         let a = s + noise;
-        let determinant = a * a - c * c;
-        let square = (a * y[0] * y[0] - 2.0 * c * y[0] * y[1] + a * y[1] * y[1]) / determinant;
         let tau = std::f64::consts::TAU;
+        let evidence = |c: f64| {
+            let determinant = a * a - c * c;
+            let square = (a * y[0] * y[0] - 2.0 * c * y[0] * y[1] + a * y[1] * y[1]) / determinant;
+            -0.5 * square - 0.5 * determinant.ln() - tau.ln()
+        };
         let normal =
             |x: f64, mean: f64, sd: f64| -0.5 * ((x - mean) / sd).powi(2) - (sd * tau.sqrt()).ln();
-        let evidence = -0.5 * square - 0.5 * determinant.ln() - tau.ln();
         let rest = normal(-3.0, -4.0, 1.0) + normal(0.2, 0.0, 0.5);
-        // Two options are expected to have three times the length scale of a float.
+        // Three options are expected to have twice the length scale of a float, two three times.
         let float = Domain::Float { low: 0.0, high: 1.0, scale: Scale::Linear };
-        for (domain, reach) in [(float, 1.0f64), (Domain::Ordinal { values: vec![1.0, 2.0] }, 3.0)]
-        {
-            let expected = evidence + rest + normal(-0.4, reach.ln(), 0.7);
+        let options = |values: &[f64]| Domain::Ordinal { values: values.to_vec() };
+        let cases = [
+            (float, 1.0f64, of_numbers),
+            (options(&[1.0, 2.0, 4.0]), 2.0, of_numbers),
+            (options(&[1.0, 2.0]), 3.0, of_switches),
+        ];
+        for (domain, reach, covariance) in cases {
+            let expected = evidence(covariance) + rest + normal(-0.4, reach.ln(), 0.7);
             let found = log_posterior(&metric([domain]), &points, &y, &theta).unwrap().0;
             assert!((found - expected).abs() < 1e-12, "{found} is not {expected}");
         }
@@ -236,7 +249,7 @@ mod tests {
         let mode = prior::mode(metric.reaches());
         let mode = log_posterior(&metric, &points, &targets, &mode).unwrap().0;
         assert!(value > mode + 1.0);
-        let (low, high) = prior::bounds(3);
+        let (low, high) = prior::bounds(4);
         for (k, slope) in gradient.iter().enumerate() {
             let walled = theta[k] < low[k] + 1e-6 || theta[k] > high[k] - 1e-6;
             assert!(walled || slope.abs() < 0.05, "slope {k} is {slope} at {theta:?}");

@@ -1,24 +1,29 @@
-//! The covariance: Matérn 5/2 with a length scale for each dimension.
+//! The covariance: Matérn 5/2 with a length scale for each number, times a factor for each switch.
 //!
-//! With `r² = Σₖ dₖ² / ℓₖ²`, where `dₖ = xₖ − x′ₖ` for numbers and `dₖ² = 1[xₖ ≠ x′ₖ]` for
-//! categories (which then stand at the corners of a regular simplex, so that the sum stays a
-//! squared Euclidean distance and the kernel positive definite),
+//! A switch is a parameter of whose values no more is known than whether they are alike: categories, and
+//! two options. With `dₖ = xₖ − x′ₖ` and `r² = Σ dₖ² / ℓₖ²` over the numbers, and `q = Σ 1[xₖ ≠ x′ₖ] / ℓₖ²` over
+//! the switches,
 //!
 //! ```text
-//! k(x, x′) = s (1 + √5 r + 5/3 r²) exp(−√5 r)
-//! ∂k/∂ log ℓₖ = s 5/3 (1 + √5 r) exp(−√5 r) dₖ² / ℓₖ²
+//! k(x, x′) = s (1 + √5 r + 5/3 r²) exp(−√5 r) exp(−q)
+//! ∂k/∂ log ℓₖ = s 5/3 (1 + √5 r) exp(−√5 r) exp(−q) dₖ² / ℓₖ²     of a number
+//! ∂k/∂ log ℓₖ = 2 k(x, x′) 1[xₖ ≠ x′ₖ] / ℓₖ²                      of a switch
 //! ```
 //!
-//! Reference: C. Rasmussen & C. Williams, "Gaussian Processes for Machine Learning", 2006,
-//! eq. 4.17 with an ARD metric (section 5.1).
+//! So what a switch does to a result is alike, to the same degree, wherever the other parameters stand;
+//! in a joint distance its share would shrink the farther apart they are (decision 0019).
+//!
+//! References: C. Rasmussen & C. Williams, "Gaussian Processes for Machine Learning", 2006, eq. 4.17 with
+//! an ARD metric (section 5.1); for the switches F. Hutter, H. Hoos & K. Leyton-Brown, "Sequential
+//! Model-Based Optimization for General Algorithm Configuration", LION 2011 (the weighted Hamming distance).
 
 use crate::space::{Space, UnitPoint};
 
 /// What each dimension is.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Metric {
-    /// Whether its values are categories.
-    categories: Vec<bool>,
+    /// Whether its values are only alike or not.
+    switches: Vec<bool>,
     /// How many times as long as a float's its length scale is expected to be, at least 1.
     reaches: Vec<f64>,
 }
@@ -30,8 +35,9 @@ impl Metric {
             Some(options) => reach(options, space.is_category(place)),
             None => 1.0,
         };
+        let is_switch = |place| space.is_category(place) || space.options(place) == Some(2);
         Metric {
-            categories: places.clone().map(|place| space.is_category(place)).collect(),
+            switches: places.clone().map(is_switch).collect(),
             reaches: places.map(reach).collect(),
         }
     }
@@ -39,11 +45,16 @@ impl Metric {
     /// Of records, of which no more is known than which columns are categories.
     pub(crate) fn of_columns(categories: Vec<bool>) -> Metric {
         let reaches = vec![1.0; categories.len()];
-        Metric { categories, reaches }
+        Metric { switches: categories, reaches }
+    }
+
+    /// Whether values of this dimension are only alike or not.
+    pub(crate) fn is_switch(&self, dimension: usize) -> bool {
+        self.switches[dimension]
     }
 
     pub(crate) fn dimensions(&self) -> usize {
-        self.categories.len()
+        self.switches.len()
     }
 
     /// How many times as long as a float's each length scale is expected to be.
@@ -126,31 +137,65 @@ impl HyperParameters {
     }
 }
 
-/// Writes `r²` between `to` and each of the first `out.len()` points.
-pub(crate) fn squared_distances(
-    metric: &Metric,
-    weights: &[f64],
-    points: &Columns,
-    to: &[f64],
-    out: &mut [f64],
-) {
-    out.fill(0.0);
-    for (dimension, (&category, &weight)) in metric.categories.iter().zip(weights).enumerate() {
-        let column = &points.column(dimension)[..out.len()];
-        let at = to[dimension];
-        if category {
-            for (sum, &unit) in out.iter_mut().zip(column) {
-                *sum += if unit == at { 0.0 } else { weight };
-            }
-        } else {
-            for (sum, &unit) in out.iter_mut().zip(column) {
-                *sum += weight * (unit - at) * (unit - at);
+/// How far apart points lie from one that they were measured to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Distances {
+    /// r², over the numbers.
+    squared: Vec<f64>,
+    /// q, over the switches.
+    apart: Vec<f64>,
+}
+
+impl Distances {
+    /// Measures the first `count` of the points.
+    pub(crate) fn measure(
+        &mut self,
+        metric: &Metric,
+        weights: &[f64],
+        points: &Columns,
+        count: usize,
+        to: &[f64],
+    ) {
+        let Distances { squared, apart } = self;
+        for sums in [&mut *squared, &mut *apart] {
+            sums.clear();
+            sums.resize(count, 0.0);
+        }
+        for (dimension, (&is_switch, &weight)) in metric.switches.iter().zip(weights).enumerate() {
+            let column = &points.column(dimension)[..count];
+            let at = to[dimension];
+            if is_switch {
+                for (sum, &unit) in apart.iter_mut().zip(column) {
+                    *sum += if unit == at { 0.0 } else { weight };
+                }
+            } else {
+                for (sum, &unit) in squared.iter_mut().zip(column) {
+                    *sum += weight * (unit - at) * (unit - at);
+                }
             }
         }
     }
+
+    /// The correlation with each, in (0, 1].
+    pub(crate) fn correlations(&self) -> impl Iterator<Item = f64> + '_ {
+        self.squared.iter().zip(&self.apart).map(|(&squared, &apart)| {
+            let r = (5.0 * squared).sqrt();
+            (1.0 + r + 5.0 / 3.0 * squared) * (-r - apart).exp()
+        })
+    }
+
+    /// The correlation with each, and the factor of `dₖ²/ℓₖ²` in its slope along a number.
+    pub(crate) fn correlations_and_slopes(&self) -> impl Iterator<Item = (f64, f64)> + '_ {
+        self.squared.iter().zip(&self.apart).map(|(&squared, &apart)| {
+            let r = (5.0 * squared).sqrt();
+            let decay = (-r - apart).exp();
+            ((1.0 + r + 5.0 / 3.0 * squared) * decay, 5.0 / 3.0 * (1.0 + r) * decay)
+        })
+    }
 }
 
-/// Sum over the first `factors.len()` points of `factors[i] dₖ²(xᵢ, to)`, for dimension `k`.
+/// Sum over the first `factors.len()` points of `factors[i] dₖ²(xᵢ, to)`, for dimension `k`; of a switch, of
+/// `factors[i]` where they differ.
 pub(crate) fn weighted_spread(
     metric: &Metric,
     dimension: usize,
@@ -159,10 +204,10 @@ pub(crate) fn weighted_spread(
     factors: &[f64],
 ) -> f64 {
     let column = &points.column(dimension)[..factors.len()];
-    let category = metric.categories[dimension];
+    let is_switch = metric.switches[dimension];
     let term = |factor: f64, unit: f64| {
         let difference = unit - to;
-        match category {
+        match is_switch {
             true if unit == to => 0.0,
             true => factor,
             false => factor * difference * difference,
@@ -179,19 +224,6 @@ pub(crate) fn weighted_spread(
     let done = factors.len() / 4 * 4;
     let rest = factors[done..].iter().zip(&column[done..]).map(|(&f, &u)| term(f, u));
     sums.iter().sum::<f64>() + rest.sum::<f64>()
-}
-
-/// The correlation at squared distance `r²`, in (0, 1].
-pub(crate) fn correlation(squared: f64) -> f64 {
-    let r = (5.0 * squared).sqrt();
-    (1.0 + r + 5.0 / 3.0 * squared) * (-r).exp()
-}
-
-/// The correlation and `5/3 (1 + √5 r) exp(−√5 r)`, the factor of `dₖ²/ℓₖ²` in its slope.
-pub(crate) fn correlation_and_slope(squared: f64) -> (f64, f64) {
-    let r = (5.0 * squared).sqrt();
-    let decay = (-r).exp();
-    ((1.0 + r + 5.0 / 3.0 * squared) * decay, 5.0 / 3.0 * (1.0 + r) * decay)
 }
 
 #[cfg(test)]
@@ -229,6 +261,37 @@ mod tests {
             let factor = 6.0 * sum / (options * options) as f64;
             let expected = if space.is_category(place) { factor.sqrt() } else { factor };
             assert!((metric.reaches()[place] - expected).abs() < 1e-12, "{place}: {metric:?}");
+        }
+    }
+
+    #[test]
+    fn a_switch_takes_the_same_share_wherever_the_numbers_stand() {
+        let ordinal = |values: &[f64]| Domain::Ordinal { values: values.to_vec() };
+        let domains = [
+            Domain::Float { low: 0.0, high: 1.0, scale: Scale::Linear },
+            Domain::Bool,
+            ordinal(&[1.0, 2.0]),
+            ordinal(&[1.0, 2.0, 4.0]),
+        ];
+        let parameters = domains.into_iter().enumerate().map(|(i, domain)| Parameter {
+            name: format!("p{i}"),
+            domain,
+            condition: None,
+            default: None,
+        });
+        let metric = Metric::of(&Space::new(parameters.collect()).unwrap());
+        assert_eq!(metric.switches, [false, true, true, false]);
+        let weights = [4.0, 0.3, 0.7, 2.0];
+        let share = |x: f64, rank: f64| -> f64 {
+            let of = |a: f64, b: f64| UnitPoint(vec![x, a, b, rank]);
+            let points = Columns::of(&[of(0.0, 0.0), of(1.0, 1.0)], 4);
+            let mut distances = Distances::default();
+            distances.measure(&metric, &weights, &points, 2, &[0.0, 0.0, 0.0, 0.0]);
+            let found: Vec<f64> = distances.correlations().collect();
+            found[1] / found[0]
+        };
+        for (x, rank) in [(0.0, 0.0), (0.4, 0.0), (1.0, 0.5), (1.0, 1.0)] {
+            assert!((share(x, rank) - (-1.0f64).exp()).abs() < 1e-12);
         }
     }
 

@@ -3,11 +3,15 @@
 use serde::{Deserialize, Serialize};
 
 use super::cholesky::Factor;
-use super::kernel::{Columns, HyperParameters, Metric};
+use super::kernel::{Columns, Distances, HyperParameters, Metric};
 use super::standardise::{Standard, Tail, standardise};
 use super::{FitError, Posterior, seen, training};
 use crate::history::Observation;
 use crate::space::{Space, UnitPoint};
+
+/// How far a stored factor may be from the covariance's, as a share of the first variance: rounding, on another
+/// machine.
+const COLUMN_ERROR: f64 = 1e-9;
 
 /// Everything of a [`Posterior`] that does not follow from the study's results without a fit.
 ///
@@ -114,20 +118,26 @@ impl Posterior {
             return Err(PartsError::Impossible { what });
         }
         let factor = Factor::unpack(&parts.factor, n);
+        let metric = Metric::of(space);
+        let points = Columns::of(&training.points, d);
+        let hyper = HyperParameters {
+            length_scales: parts.length_scales,
+            signal_variance: parts.signal_variance,
+            noise_variance: parts.noise_variance,
+        };
+        if !is_of(&parts.factor, &metric, &points, &hyper) {
+            return Err(PartsError::Impossible { what: "factor" });
+        }
         // Not stored, because they follow from the results without a fit. Only posteriors of a value are
         // stored, and of those the bad tail is pulled in.
         let targets = standardise(&training.values, Tail::Raised).0;
         let sought = factor.solve(&seen(&targets, Tail::Raised));
         Ok(Posterior {
-            metric: Metric::of(space),
-            points: Columns::of(&training.points, d),
+            metric,
+            points,
             observed_rows: training.observed_rows,
             failed_rows: n - training.observed_rows,
-            hyper: HyperParameters {
-                length_scales: parts.length_scales,
-                signal_variance: parts.signal_variance,
-                noise_variance: parts.noise_variance,
-            },
+            hyper,
             standard: Standard { offset: parts.offset, scale: parts.scale },
             factor,
             alpha: parts.alpha,
@@ -138,6 +148,20 @@ impl Posterior {
             seed: parts.seed,
         })
     }
+}
+
+/// Whether the packed factor's first column is that of the covariance: another version of the tuner may
+/// have stored it, by another kernel.
+fn is_of(factor: &[f64], metric: &Metric, points: &Columns, hyper: &HyperParameters) -> bool {
+    let mut distances = Distances::default();
+    distances.measure(metric, &hyper.weights(), points, points.len(), &points.point(0));
+    let first = |row: usize| factor[row * (row + 1) / 2];
+    let covariances =
+        distances.correlations().map(|correlation| hyper.signal_variance * correlation);
+    covariances.enumerate().all(|(row, covariance)| {
+        let expected = if row == 0 { covariance + hyper.noise_variance } else { covariance };
+        (first(0) * first(row) - expected).abs() <= COLUMN_ERROR * first(0) * first(0)
+    })
 }
 
 fn prefix<'a, T>(what: &'static str, all: &'a [T], count: u32) -> Result<&'a [T], PartsError> {

@@ -8,14 +8,14 @@
 //! ```
 //!
 //! The frequencies of a Matérn 5/2 kernel follow Student's t with five degrees of freedom,
-//! independent of the dimension but for a common scale. Categories stand at the corners of a
-//! simplex with edges of length one, so that each option has a frequency of its own.
+//! independent of the dimension but for a common scale. Each option of a switch has a frequency of its
+//! own: with `ω ~ N(0, 1/ℓ²)` the mean of `cos(ω − ω′)` over two of them is `exp(−1/ℓ²)`.
 //!
 //! Reference: J. Wilson et al., "Efficiently Sampling Functions from Gaussian Process Posteriors",
 //! ICML 2020, eq. 13; A. Rahimi & B. Recht, "Random Features for Large-Scale Kernel Machines",
 //! NeurIPS 2007.
 
-use std::f64::consts::{FRAC_1_SQRT_2, TAU};
+use std::f64::consts::TAU;
 
 use super::{BATCH, Posterior};
 use crate::space::{Space, UnitPoint};
@@ -44,7 +44,7 @@ enum Frequencies {
     /// Times the number.
     Number(Vec<f64>),
     /// By option.
-    Category(Vec<Vec<f64>>),
+    Switch(Vec<Vec<f64>>),
 }
 
 impl Posterior {
@@ -62,16 +62,18 @@ impl Posterior {
             .collect();
         let dimensions = self.hyper.length_scales.iter().enumerate();
         let dimensions = dimensions.map(|(place, length_scale)| {
-            let mut scaled = |edge: f64| -> Vec<f64> {
-                let normals = normals(FEATURES, stream);
-                let scaled = normals.iter().zip(&scales).map(|(z, scale)| z * scale);
-                scaled.map(|frequency| frequency * edge / (TAU * length_scale)).collect()
-            };
+            let turns = TAU * length_scale;
             match space.options(place) {
-                Some(options) if space.is_category(place) => {
-                    Frequencies::Category((0..options).map(|_| scaled(FRAC_1_SQRT_2)).collect())
+                Some(options) if self.metric.is_switch(place) => {
+                    let mut frequencies =
+                        || normals(FEATURES, stream).iter().map(|z| z / turns).collect();
+                    Frequencies::Switch((0..options).map(|_| frequencies()).collect())
                 }
-                _ => Frequencies::Number(scaled(1.0)),
+                _ => {
+                    let normals = normals(FEATURES, stream);
+                    let scaled = normals.iter().zip(&scales).map(|(z, scale)| z * scale / turns);
+                    Frequencies::Number(scaled.collect())
+                }
             }
         });
         let dimensions = dimensions.collect();
@@ -107,7 +109,7 @@ impl Path<'_> {
                         *turn += frequency * unit;
                     }
                 }
-                Frequencies::Category(options) => {
+                Frequencies::Switch(options) => {
                     let option = &options[space.option(place, unit) as usize];
                     for (turn, frequency) in turns.iter_mut().zip(option) {
                         *turn += frequency;
@@ -177,18 +179,16 @@ mod tests {
         let domains = [
             Domain::Float { low: 0.0, high: 1.0, scale: Scale::Linear },
             Domain::Categorical { choices: ["a", "b", "c"].map(str::to_owned).to_vec() },
+            Domain::Ordinal { values: vec![8.0, 16.0] },
         ];
-        let parameters = domains.into_iter().zip(["x", "kind"]).map(|(domain, name)| Parameter {
-            name: name.to_owned(),
-            domain,
-            condition: None,
-            default: None,
+        let parameters = domains.into_iter().zip(["x", "kind", "width"]).map(|(domain, name)| {
+            Parameter { name: name.to_owned(), domain, condition: None, default: None }
         });
         Space::new(parameters.collect()).unwrap()
     }
 
     fn point(x: f64, option: u64) -> UnitPoint {
-        UnitPoint(vec![x, option as f64 / 2.0])
+        UnitPoint(vec![x, option as f64 / 2.0, f64::from(u8::from(x < 0.5))])
     }
 
     fn posterior(space: &Space) -> Posterior {

@@ -26,7 +26,7 @@ struct Row {
 }
 
 #[test]
-fn the_kernel_is_the_matern_function_of_order_five_halves() {
+fn the_kernel_is_the_matern_function_of_order_five_halves_times_a_factor_for_each_switch() {
     let rows: Vec<Row> = serde_json::from_str(include_str!("../fixtures/kernel.json")).unwrap();
     assert!(rows.len() > 100);
     let space = mixed();
@@ -39,7 +39,7 @@ fn the_kernel_is_the_matern_function_of_order_five_halves() {
             noise_variance: 1e-4,
             offset: 0.0,
             scale: 1.0,
-            factor: vec![1.0],
+            factor: vec![(row.signal_variance + 1e-4).sqrt()],
             alpha: vec![1.0],
             log_posterior: 0.0,
             observations: 1,

@@ -29,17 +29,19 @@ fn results(space: &Space, n: usize) -> Vec<Observation> {
 
 /// The kernel, term by term.
 fn covariance(space: &Space, parts: &Parts, a: &UnitPoint, b: &UnitPoint) -> f64 {
-    let mut squared = 0.0;
+    let (mut squared, mut switches) = (0.0, 1.0);
     for (k, parameter) in space.parameters().iter().enumerate() {
-        let difference = match parameter.domain {
-            tuner::Domain::Categorical { .. } | tuner::Domain::Bool => f64::from(a.0[k] != b.0[k]),
-            _ => a.0[k] - b.0[k],
-        };
-        squared += (difference / parts.length_scales[k]).powi(2);
+        let scale = parts.length_scales[k];
+        match parameter.domain {
+            tuner::Domain::Categorical { .. } | tuner::Domain::Bool => {
+                switches *= if a.0[k] == b.0[k] { 1.0 } else { (-1.0 / (scale * scale)).exp() };
+            }
+            _ => squared += ((a.0[k] - b.0[k]) / scale).powi(2),
+        }
     }
     let r = squared.sqrt();
     let polynomial = 1.0 + 5.0f64.sqrt() * r + 5.0 / 3.0 * r * r;
-    parts.signal_variance * polynomial * (-(5.0f64.sqrt()) * r).exp()
+    parts.signal_variance * polynomial * (-(5.0f64.sqrt()) * r).exp() * switches
 }
 
 /// Solves `a x = b` by elimination with pivoting.
@@ -164,6 +166,11 @@ fn parts_that_do_not_fit_the_study_are_refused() {
     factor[2] = 0.0;
     let flat = Parts { factor, ..parts.clone() };
     assert!(matches!(refused(flat), PartsError::Impossible { what: "factor" }));
+    // As another version of the tuner may have stored it, by another kernel.
+    let mut factor = parts.factor.clone();
+    factor[1] *= 1.001;
+    let foreign = Parts { factor, ..parts.clone() };
+    assert!(matches!(refused(foreign), PartsError::Impossible { what: "factor" }));
     let negative = Parts { noise_variance: -1.0, ..parts };
     assert!(matches!(refused(negative), PartsError::Impossible { .. }));
 }
