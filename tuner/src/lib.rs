@@ -10,7 +10,8 @@
 //! stands on a constant there, so points that can only behave alike are equal.
 //!
 //! **The surrogate.** `f` is believed to be a draw from a Gaussian process with a Matérn 5/2
-//! kernel, a length scale ℓₖ for each of the `d` dimensions, and results `yᵢ = f(xᵢ) + noise`. With
+//! kernel over the numbers and a factor for each switch, a length scale ℓₖ for each of the `d`
+//! dimensions, and results `yᵢ = f(xᵢ) + noise`. With
 //! `A = K + noise` over the `n` observed points and `k` the covariances of a new point with them,
 //!
 //! ```text
