@@ -150,17 +150,14 @@ impl Posterior {
     }
 }
 
-/// Whether the packed factor's first column is that of the covariance: another version of the tuner may
-/// have stored it, by another kernel.
+/// Whether the packed factor's first column is that of the covariance below the diagonal, to which a factor may
+/// have had to add: another version of the tuner may have stored it, by another kernel.
 fn is_of(factor: &[f64], metric: &Metric, points: &Columns, hyper: &HyperParameters) -> bool {
     let mut distances = Distances::default();
     distances.measure(metric, &hyper.weights(), points, points.len(), &points.point(0));
-    let first = |row: usize| factor[row * (row + 1) / 2];
-    let covariances =
-        distances.correlations().map(|correlation| hyper.signal_variance * correlation);
-    covariances.enumerate().all(|(row, covariance)| {
-        let expected = if row == 0 { covariance + hyper.noise_variance } else { covariance };
-        (first(0) * first(row) - expected).abs() <= COLUMN_ERROR * first(0) * first(0)
+    distances.correlations().enumerate().skip(1).all(|(row, correlation)| {
+        let covariance = factor[0] * factor[row * (row + 1) / 2];
+        (covariance - hyper.signal_variance * correlation).abs() <= COLUMN_ERROR * factor[0].powi(2)
     })
 }
 

@@ -39,7 +39,7 @@ fn the_kernel_is_the_matern_function_of_order_five_halves_times_a_factor_for_eac
             noise_variance: 1e-4,
             offset: 0.0,
             scale: 1.0,
-            factor: vec![(row.signal_variance + 1e-4).sqrt()],
+            factor: vec![1.0],
             alpha: vec![1.0],
             log_posterior: 0.0,
             observations: 1,
