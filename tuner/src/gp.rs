@@ -16,6 +16,7 @@ mod minimise;
 mod parts;
 mod path;
 mod prior;
+mod sample;
 mod standardise;
 pub(crate) mod training;
 
