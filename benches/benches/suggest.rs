@@ -18,37 +18,27 @@
 
 use benches::median_seconds;
 use tuner::{
-    Algorithm, Domain, History, Observation, Options, Parameter, Scale, Space, gp::Posterior,
-    suggest,
+    Algorithm, Domain, History, Observation, Options, Parameter, Space, gp::Posterior, suggest,
 };
 
 /// Options of the 22 parameters of the paper's second case study, in its order.
 const OPTIONS: [usize; 22] = [5, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 3, 4, 5, 3, 2, 2, 3, 3, 2, 3];
 
 fn main() {
-    let options = OPTIONS.map(|options| Domain::Ordinal {
-        values: (0..options).map(|value| value as f64).collect(),
-    });
-    measure("options", space(options), &[20, 99, 299, 999]);
-    // Up to 50 results hyper-parameters are drawn where there are no switches (decision 0020).
-    let floats = OPTIONS.map(|_| Domain::Float { low: 0.0, high: 1.0, scale: Scale::Linear });
-    measure("floats", space(floats), &[20, 50, 99, 299]);
-}
-
-fn space(domains: impl IntoIterator<Item = Domain>) -> Space {
-    let parameters = domains.into_iter().enumerate().map(|(i, domain)| Parameter {
-        name: format!("parameter_{i}"),
-        domain,
-        condition: None,
-        default: None,
-    });
-    Space::new(parameters.collect()).expect("a valid space")
-}
-
-fn measure(of: &str, space: Space, results: &[u32]) {
+    let parameters = OPTIONS
+        .iter()
+        .enumerate()
+        .map(|(i, &options)| Parameter {
+            name: format!("parameter_{i}"),
+            domain: Domain::Ordinal { values: (0..options).map(|v| v as f64).collect() },
+            condition: None,
+            default: None,
+        })
+        .collect();
+    let space = Space::new(parameters).expect("a valid space");
     let options = Options { algorithm: Algorithm::GaussianProcess, ..Options::default() };
-    println!("{of:>8} {:>6} {:>12} {:>12} {:>12}", "n", "fit ms", "append ms", "suggest ms");
-    for &n in results {
+    println!("{:>6} {:>12} {:>12} {:>12}", "n", "fit ms", "append ms", "suggest ms");
+    for n in [20, 99, 299, 999] {
         let history = history(&space, n);
         let rounds = if n > 100 { 3 } else { 7 };
         let fit = median_seconds(rounds, || {
@@ -64,7 +54,7 @@ fn measure(of: &str, space: Space, results: &[u32]) {
         let ask = median_seconds(rounds, || {
             suggest(&space, &options, &history, Some(&posterior), 1, n).expect("a point is left");
         });
-        println!("{of:>8} {n:>6} {:>12.1} {:>12.1} {:>12.1}", fit * 1e3, append * 1e3, ask * 1e3);
+        println!("{n:>6} {:>12.1} {:>12.1} {:>12.1}", fit * 1e3, append * 1e3, ask * 1e3);
     }
 }
 

@@ -45,50 +45,14 @@ pub(crate) fn improvement(posterior: &Posterior) -> impl Fn(&[UnitPoint]) -> Vec
     move |points| over(best, posterior.standardised(points))
 }
 
-/// The logarithm of the expected improvement, averaged over some posteriors of the same results as the
-/// search sees them, each over its own incumbent: what a suggestion maximises.
-///
-/// Reference: J. Snoek, H. Larochelle & R. Adams, "Practical Bayesian Optimization of Machine Learning
-/// Algorithms", NeurIPS 2012, section 3.1.
-///
-/// # Panics
-///
-/// If there is no posterior.
-pub(crate) fn improvement_sought(posteriors: &[Posterior]) -> impl Fn(&[UnitPoint]) -> Vec<f64> {
-    let incumbents: Vec<f64> = posteriors.iter().map(Posterior::incumbent_sought).collect();
-    move |points| {
-        let each = posteriors.iter().zip(&incumbents);
-        let each: Vec<Vec<f64>> =
-            each.map(|(posterior, &best)| over(best, posterior.sought(points))).collect();
-        (0..points.len()).map(|i| log_mean(each.iter().map(|scores| scores[i]))).collect()
-    }
-}
-
-/// The logarithm of the mean of numbers whose logarithms these are; of a single one that one, to the bit.
-fn log_mean(logs: impl Iterator<Item = f64> + Clone) -> f64 {
-    let (count, most) = logs
-        .clone()
-        .fold((0.0, f64::NEG_INFINITY), |(count, most), log| (count + 1.0, most.max(log)));
-    most + (logs.map(|log| (log - most).exp()).sum::<f64>() / count).ln()
+/// The same of the results as the search sees them: what a suggestion maximises.
+pub(crate) fn improvement_sought(posterior: &Posterior) -> impl Fn(&[UnitPoint]) -> Vec<f64> {
+    let best = posterior.incumbent_sought();
+    move |points| over(best, posterior.sought(points))
 }
 
 fn over(best: f64, (mean, sd): (Vec<f64>, Vec<f64>)) -> Vec<f64> {
     let mut scores = vec![0.0; mean.len()];
     log_expected_improvement(&mean, &sd, best, &mut scores);
     scores
-}
-
-#[cfg(test)]
-mod tests {
-    use super::log_mean;
-
-    #[test]
-    fn the_mean_of_one_is_itself_and_of_tiny_ones_is_no_zero() {
-        for log in [-3000.7, -0.3, 12.0] {
-            assert_eq!(log_mean([log].into_iter()).to_bits(), log.to_bits());
-        }
-        let expected = (f64::midpoint((0.2f64).exp(), (-1.4f64).exp())).ln();
-        assert!((log_mean([0.2, -1.4].into_iter()) - expected).abs() < 1e-14);
-        assert!((log_mean([-2000.0, -2000.0].into_iter()) + 2000.0).abs() < 1e-12);
-    }
 }

@@ -16,7 +16,6 @@ mod minimise;
 mod parts;
 mod path;
 mod prior;
-mod sample;
 mod standardise;
 pub(crate) mod training;
 

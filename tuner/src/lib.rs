@@ -20,13 +20,13 @@
 //!
 //! Everything goes through the Cholesky factor `A = L Lᵀ`. Length scales, signal and noise are the
 //! most credible ones given the results, under priors that know only that the objective was
-//! standardised. Of few results in a space without switches the search draws five sets of them.
+//! standardised.
 //!
 //! **The choice.** The next point maximises the logarithm of the improvement that can be expected
 //! over the best mean so far, `log E[max(f(x) − best, 0)]`: high where the mean is high, and where
 //! little is known. Points that are out with workers are believed at their mean, which leaves the
 //! surrogate's means alone and closes its deviations around them; so each asker is sent elsewhere,
-//! and nobody waits. Over several sets of hyper-parameters the improvement is averaged.
+//! and nobody waits.
 //!
 //! Results are [bent](Posterior) for that: the search sees `−(max y − y + 0.1)^1.5` of the standardised results,
 //! in which a cone is round and depths stay apart. What is told of a point is of the results as they are.

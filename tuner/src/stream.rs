@@ -23,8 +23,6 @@ pub(crate) enum Purpose {
     Search = 4,
     /// Uniform points.
     Uniform = 5,
-    /// Hyper-parameters drawn from their posterior.
-    Draws = 6,
     /// Candidates for what further trials may gain.
     Prospect = 8,
     /// Candidates from the density of good points.

@@ -77,10 +77,12 @@ pub fn suggest(
 ) -> Result<Suggestion, Exhausted> {
     let draw = Draw::new(space, history, seed, number);
     // What is out with workers changes what every point promises, whoever chooses it.
-    let pending: Vec<UnitPoint> = history.pending.iter().map(|p| space.canonical(p)).collect();
-    // A factor that cannot be extended is no posterior; the point is then space-filling.
-    let believing = |mut posterior: Posterior| posterior.believe(&pending).ok().map(|()| posterior);
-    let believer = posterior.cloned().and_then(believing);
+    let believer = posterior.and_then(|posterior| {
+        let pending: Vec<UnitPoint> = history.pending.iter().map(|p| space.canonical(p)).collect();
+        let mut believer = posterior.clone();
+        // A factor that cannot be extended is no posterior; the point is then space-filling.
+        believer.believe(&pending).ok().map(|()| believer)
+    });
     let start = options.start_points(space);
     let mut ratio = None;
     let (point, origin) = match options.algorithm {
@@ -111,15 +113,7 @@ pub fn suggest(
             _ if number % 2 == 1 && is_plateau(start, &values(history)) => {
                 (draw.sobol()?, Origin::Plateau)
             }
-            Some(believer) => {
-                let others = posterior.map(Posterior::alternatives).unwrap_or_default();
-                let others: Vec<Posterior> = others.into_iter().filter_map(believing).collect();
-                let believers = match others.is_empty() {
-                    true => std::slice::from_ref(believer),
-                    false => &others,
-                };
-                (draw.acquisition(believers, &believer.ranking())?, Origin::Acquisition)
-            }
+            Some(believer) => (draw.acquisition(believer)?, Origin::Acquisition),
         },
     };
     let judged = believer.as_ref().map(|believer| {

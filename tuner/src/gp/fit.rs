@@ -74,24 +74,6 @@ pub(crate) fn covariance(metric: &Metric, points: &Columns, hyper: &HyperParamet
     matrix
 }
 
-/// Log density of the targets under θ; `None` if the covariance is not positive definite. The first line
-/// of [`log_posterior`] without the prior.
-pub(crate) fn log_likelihood(
-    metric: &Metric,
-    points: &Columns,
-    targets: &[f64],
-    hyper: &HyperParameters,
-) -> Option<f64> {
-    let factor = Factor::new(&covariance(metric, points, hyper)).ok()?;
-    Some(log_density(&factor, &factor.solve(targets), targets))
-}
-
-/// Log density of normal targets, given the factor of their covariance and `alpha = A⁻¹ y`.
-fn log_density(factor: &Factor, alpha: &[f64], targets: &[f64]) -> f64 {
-    let fit: f64 = alpha.iter().zip(targets).map(|(a, y)| a * y).sum();
-    -0.5 * fit - factor.half_log_determinant() - targets.len() as f64 * LOG_SQRT_TAU
-}
-
 /// Log posterior density of θ, up to the evidence, and its gradient; `None` if the covariance is
 /// not positive definite.
 ///
@@ -127,7 +109,8 @@ pub(crate) fn log_posterior(
     let alpha = factor.solve(targets);
     let inverse = factor.inverse();
 
-    let mut value = log_density(&factor, &alpha, targets);
+    let fit: f64 = alpha.iter().zip(targets).map(|(a, y)| a * y).sum();
+    let mut value = -0.5 * fit - factor.half_log_determinant() - n as f64 * LOG_SQRT_TAU;
 
     // ½ tr(T ∂A) is the sum over the lower triangle, off-diagonal terms once and diagonal halved.
     let mut gradient = vec![0.0; theta.len()];

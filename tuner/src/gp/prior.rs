@@ -41,12 +41,6 @@ pub(crate) fn mode(reaches: &[f64]) -> Vec<f64> {
     mode
 }
 
-/// Mean and deviation of each of θ, the cut-off tails put aside.
-pub(crate) fn beliefs(reaches: &[f64]) -> (Vec<f64>, Vec<f64>) {
-    let lengths = reaches.iter().map(|&reach| length(reach));
-    lengths.chain([NOISE, SIGNAL]).map(|belief| (belief.mean, belief.deviation)).unzip()
-}
-
 /// Lower and upper bounds of θ.
 pub(crate) fn bounds(dimensions: usize) -> (Vec<f64>, Vec<f64>) {
     let mut low = vec![LENGTH_BOX.0.ln(); dimensions];

@@ -44,14 +44,9 @@ impl<'a> Draw<'a> {
         })
     }
 
-    /// The free point of largest expected improvement of the results as the search sees them, averaged
-    /// over the believers.
-    pub(super) fn acquisition(
-        &self,
-        believers: &[Posterior],
-        centres: &[UnitPoint],
-    ) -> Result<UnitPoint, Exhausted> {
-        self.best(&improvement_sought(believers), centres)
+    /// The free point of largest expected improvement of the results as the search sees them.
+    pub(super) fn acquisition(&self, believer: &Posterior) -> Result<UnitPoint, Exhausted> {
+        self.best(&improvement_sought(believer), &believer.ranking())
     }
 
     /// The free point of largest score.
@@ -158,11 +153,10 @@ mod tests {
         let posterior = Posterior::fit(&space, &history.observed, &[], 5).unwrap();
         for number in 20..40 {
             let draw = Draw::new(&space, &history, 5, number);
-            let believers = std::slice::from_ref(&posterior);
-            let found = draw.acquisition(believers, &posterior.ranking()).unwrap();
+            let found = draw.acquisition(&posterior).unwrap();
             let free: Vec<UnitPoint> =
                 everything.iter().filter(|point| draw.is_free(point)).cloned().collect();
-            let score = improvement_sought(believers);
+            let score = improvement_sought(&posterior);
             let best = score(&free).into_iter().fold(f64::NEG_INFINITY, f64::max);
             let here = score(std::slice::from_ref(&found))[0];
             assert!(here >= best - 1e-9, "{here} of {best} at {number}");
