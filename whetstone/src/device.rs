@@ -79,6 +79,10 @@ impl fmt::Display for Choice {
 
 /// Makes a device ready, the kernels on a GPU included.
 ///
+/// A GPU's device does not watch over other streams: a tensor that goes from one such device to another, even of
+/// the same GPU, must go by way of the processor. And memory that is freed stays with the process, for its next
+/// tensors.
+///
 /// # Errors
 ///
 /// [`DeviceError`], which says what to do.
@@ -89,7 +93,7 @@ pub fn open(choice: Choice) -> Result<Device, DeviceError> {
         Choice::Cuda(number) => {
             let device = Device::new_cuda_with_stream(number)
                 .map_err(|error| DeviceError::NoAnswer { choice, said: first_line(&error) })?;
-            let kernels = device.as_cuda_device().and_then(crate::ops::cuda::device::load);
+            let kernels = device.as_cuda_device().and_then(crate::ops::cuda::device::prepare);
             kernels.map_err(|error| DeviceError::Kernels { choice, said: first_line(&error) })?;
             Ok(device)
         }

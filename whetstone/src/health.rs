@@ -153,22 +153,27 @@ impl GradientNorms {
         gradients: &candle_core::backprop::GradStore,
     ) -> Result<()> {
         self.batches += 1;
-        for (sum, layer) in self.sums.iter_mut().zip(&network.layers) {
-            if let Some(gradient) = gradients.get(&layer.weights) {
-                *sum += length_of(&gradient.contiguous()?)?;
-            }
+        let found = network.layers.iter().enumerate();
+        let found =
+            found.filter_map(|(place, layer)| Some((place, gradients.get(&layer.weights)?)));
+        let (places, found): (Vec<usize>, Vec<&Tensor>) = found.unzip();
+        let found: Vec<Tensor> =
+            found.into_iter().map(Tensor::contiguous).collect::<Result<_>>()?;
+        for (place, length) in places.into_iter().zip(lengths(&found)?) {
+            self.sums[place] += length;
         }
         Ok(())
     }
 }
 
-/// The Euclidean length of a gradient, found where it lies: it may be large.
-fn length_of(gradient: &Tensor) -> Result<f64> {
+/// The Euclidean length of each gradient, found where it lies: it may be large.
+fn lengths(gradients: &[Tensor]) -> Result<Vec<f64>> {
     #[cfg(feature = "cuda")]
-    if gradient.device().is_cuda() {
-        return crate::ops::cuda::tensors::length(gradient);
+    if gradients.iter().any(|gradient| gradient.device().is_cuda()) {
+        return crate::ops::cuda::tensors::lengths(gradients);
     }
-    with_values::<f32, _>(gradient, |gradient| Ok(length(gradient)))
+    let length = |gradient| with_values::<f32, _>(gradient, |gradient| Ok(length(gradient)));
+    gradients.iter().map(length).collect()
 }
 
 /// The Euclidean length, summed in several strands so that the processor can add them at once.

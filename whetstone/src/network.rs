@@ -204,17 +204,19 @@ impl Network {
             }
             x = y.detach();
         }
-        let loss = f64::from(cross_entropy(&x, &self.key, labels)?.to_scalar::<f32>()?);
-        let mut gradients = Gradients { output: x, loss, by_variable: GradStore::default() };
-        let mut dy = cross_entropy_gradient(&gradients.output, &self.key, labels)?;
+        let loss = cross_entropy(&x, &self.key, labels)?;
+        let mut by_variable = GradStore::default();
+        let mut dy = cross_entropy_gradient(&x, &self.key, labels)?;
         for (index, (layer, pass)) in self.layers.iter().zip(passes).enumerate().rev() {
             let Some(pass) = pass else { break };
             let want_dx = index > 0 && !curves[index - 1].is_step();
-            match pass.gradients(layer, &dy, want_dx, &mut gradients.by_variable)? {
+            match pass.gradients(layer, &dy, want_dx, &mut by_variable)? {
                 Some(dx) => dy = dx,
                 None => break,
             }
         }
-        Ok(gradients)
+        // Last, because to look at a number of a GPU is to wait until it is idle.
+        let loss = f64::from(loss.to_scalar::<f32>()?);
+        Ok(Gradients { output: x, loss, by_variable })
     }
 }

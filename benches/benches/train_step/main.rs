@@ -41,22 +41,30 @@
 //!
 //! |       | a: Strop / PyTorch | b | c |
 //! |-------|--------------------|---|---|
-//! | conv1 | 0.24 / 0.25 (1.0) | 0.67 / 0.62 (0.9) | 0.43 / 0.40 (0.9) |
-//! | norm1 | 0.35 / 0.76 (2.2) | 0.73 / 1.04 (1.4) | 0.58 / 0.97 (1.7) |
-//! | conv2 | 0.61 / 0.45 (0.7) | 3.65 / 2.40 (0.7) | 3.34 / 1.86 (0.6) |
-//! | norm2 | 0.34 / 0.65 (1.9) | 0.31 / 0.68 (2.2) | 0.63 / 0.92 (1.5) |
-//! | conv3 | 0.43 / 0.72 (1.7) | 0.75 / 0.77 (1.0) | 5.44 / 4.01 (0.7) |
-//! | norm3 | 0.29 / 0.64 (2.2) | 0.30 / 0.50 (1.7) | 0.51 / 0.87 (1.7) |
-//! | dense | 0.20 / 0.22 (1.1) | 0.20 / 0.24 (1.2) | 0.34 / 0.49 (1.4) |
-//! | **step** | **2.45 / 4.65 (1.9)** | **6.18 / 5.18 (0.8)** | **10.15 / 7.80 (0.8)** |
-//! | step, TF32 | 2.70 / 5.06 (1.9) | 5.82 / 5.13 (0.9) | 6.79 / 5.21 (0.8) |
+//! | conv1 | 0.22 / 0.42 (1.9) | 0.33 / 0.58 (1.8) | 0.27 / 0.40 (1.4) |
+//! | norm1 | 0.32 / 0.86 (2.7) | 0.49 / 1.02 (2.1) | 0.41 / 0.85 (2.1) |
+//! | conv2 | 0.37 / 0.55 (1.5) | 2.66 / 2.39 (0.9) | 2.54 / 1.91 (0.8) |
+//! | norm2 | 0.31 / 0.91 (2.9) | 0.29 / 0.80 (2.7) | 0.40 / 0.70 (1.7) |
+//! | conv3 | 0.38 / 0.71 (1.9) | 0.55 / 0.75 (1.4) | 4.12 / 3.95 (1.0) |
+//! | norm3 | 0.30 / 0.75 (2.5) | 0.29 / 0.84 (2.9) | 0.30 / 0.63 (2.1) |
+//! | dense | 0.21 / 0.46 (2.2) | 0.21 / 0.49 (2.4) | 0.27 / 0.45 (1.6) |
+//! | **step** | **1.61 / 4.62 (2.9)** | **4.58 / 5.86 (1.3)** | **7.92 / 7.67 (1.0)** |
+//! | step, TF32 | 1.55 / 4.22 (2.7) | 3.13 / 4.60 (1.5) | 3.92 / 5.07 (1.3) |
 //!
 //! Small networks wait for launches, of which Strop needs fewer. Wide convolutions write their patches to
-//! memory, which PyTorch's do not.
+//! memory, which PyTorch's do not. A third of a step went, before, into events that order several streams and
+//! into memory that the driver gave back at every wait (`whetstone/src/ops/cuda/device.rs`): in one run, in turn,
+//! steps took 2.53, 7.28 and 10.53 ms with both, and 1.65, 4.37 and 7.82 without.
+//!
+//!     cargo bench -p benches --features cuda --bench train_step -- --device cuda --slots 1,2,4
+//!
+//! has so many trainings at once on one device. Steps a second, all together, on the same machine: a 660, 692,
+//! 737 with 1, 2, 4 slots; b 236, 245, 269; c 132, 134, 141. With the events a had 582, 331 and 313.
 
 mod network;
 mod part;
 mod peak;
+mod slots;
 mod torch;
 
 use std::time::{Duration, Instant};
@@ -98,6 +106,10 @@ struct Arguments {
     /// Only this part: step, conv1, norm1, … dense.
     #[arg(long)]
     part: Option<String>,
+    /// So many trainings on the device at once, each on a thread and a stream of its own, as a worker's slots:
+    /// how many steps all of them make in a second. Several numbers, to compare: 1,2,4.
+    #[arg(long, value_delimiter = ',')]
+    slots: Vec<usize>,
     /// What `cargo bench` adds.
     #[arg(long, hide = true)]
     bench: bool,
@@ -116,6 +128,9 @@ fn main() -> anyhow::Result<()> {
     }
     let pool = rayon::ThreadPoolBuilder::new().num_threads(arguments.threads).build()?;
     allow_tf32(arguments.tf32);
+    if !arguments.slots.is_empty() {
+        return slots::compare(&arguments);
+    }
     let device = open(arguments.device)?;
     let torch = Torch::start(arguments.threads, arguments.device, arguments.tf32)?;
     // Of a GPU it is not known.

@@ -3,7 +3,7 @@
 use crate::numbers::{assert_near, between, draws, flat, normal, tied};
 use crate::processor::Processor;
 use candle_core::{Device, Tensor, Var};
-use whetstone::ops::cuda::fold::length;
+use whetstone::ops::cuda::fold::lengths;
 use whetstone::ops::cuda::machine::Buffer;
 use whetstone::ops::cuda::norm::{Arguments, Gradients, Grid, Norm, statistics};
 use whetstone::ops::curve::Curve;
@@ -81,15 +81,15 @@ fn statistics_of_many_rows_are_added_in_several_rounds() {
 #[test]
 fn lengths_are_those_of_pythagoras() {
     let m = Processor::new(2);
-    for (len, expected) in [(0, 0.0), (1, 3.0), (16, 12.0), (1_000_000, 3000.0)] {
-        let x = Buffer::of(&m, &vec![-3f32; len]).unwrap();
-        assert_eq!(length(&m, x.read()).unwrap(), expected, "{len}");
-    }
+    let threes = [0, 1, 16, 1_000_000].map(|len| Buffer::of(&m, &vec![-3f32; len]).unwrap());
+    let found = lengths(&m, &threes.each_ref().map(Buffer::read)).unwrap();
+    assert_eq!(found, [0.0, 3.0, 12.0, 3000.0]);
     // Beyond what an `f32` can hold, and every number counted once.
     let x: Vec<f32> = (0..70_001).map(|i| 1e30 * (i % 11) as f32).collect();
     let expected = x.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
-    let found = length(&m, Buffer::of(&m, &x).unwrap().read()).unwrap();
+    let found = lengths(&m, &[Buffer::of(&m, &x).unwrap().read()]).unwrap()[0];
     assert!((found / expected - 1.0).abs() < 1e-12, "{found} {expected}");
+    assert!(lengths(&m, &[]).unwrap().is_empty());
 }
 
 fn compare(grid: Grid, kind: Kind, case: u64, curve: Curve, origin: Origin) {

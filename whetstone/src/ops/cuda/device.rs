@@ -3,6 +3,8 @@
 use super::machine::{Gemm, In, Kernel, Machine, Out};
 use candle_core::cuda::WrapErr;
 use candle_core::cuda::cudarc::cublas::{result, sys};
+use candle_core::cuda::cudarc::driver::result as driver;
+use candle_core::cuda::cudarc::driver::sys::CUmemPool_attribute;
 use candle_core::cuda::cudarc::driver::{
     CudaSlice, DevicePtr, DeviceRepr, LaunchConfig, PushKernelArg,
 };
@@ -22,9 +24,35 @@ const BLOCK: u32 = 256;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Gpu<'a>(pub(crate) &'a CudaDevice);
 
-/// Hands the kernels to the driver, which translates them for the GPU.
-pub(crate) fn load(device: &CudaDevice) -> Result<()> {
+/// Readies a device that has a stream of its own: hands the kernels to the driver, which translates them
+/// for the GPU, and turns off what several streams at the same memory would need.
+pub(crate) fn prepare(device: &CudaDevice) -> Result<()> {
+    // SAFETY: what a device's tensors hold is allocated, used and freed on its one stream, in the order of
+    // the calls; no other stream reads or writes it.
+    unsafe { device.disable_event_tracking() };
+    keep_freed(device)?;
     device.get_or_load_custom_func("fold", MODULE, PTX).map(drop)
+}
+
+/// Lets the driver keep memory that is freed for what is allocated next. Otherwise it gives it back whenever
+/// somebody waits for the GPU, which a training does several times a step.
+fn keep_freed(device: &CudaDevice) -> Result<()> {
+    let stream = device.cuda_stream();
+    let context = stream.context();
+    // A GPU without pools frees at once.
+    if !context.has_async_alloc() {
+        return Ok(());
+    }
+    context.bind_to_thread().w()?;
+    let number = driver::device::get(context.ordinal() as i32).w()?;
+    let mut most = u64::MAX;
+    // SAFETY: the device is there, its pool lives as long as the process, and this attribute is a `u64` that
+    // is read before the call returns.
+    unsafe {
+        let pool = driver::device::get_default_mem_pool(number).w()?;
+        let threshold = CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
+        driver::mem_pool::set_attribute(pool, threshold, (&raw mut most).cast()).w()
+    }
 }
 
 /// The GPU's number and its product name.

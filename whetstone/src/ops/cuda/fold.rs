@@ -77,7 +77,7 @@ struct Squares<'a> {
     chunks: u32,
 }
 
-// SAFETY: made in `length` alone, with as many sums as chunks.
+// SAFETY: made in `squares` alone, with as many sums as chunks.
 unsafe impl Kernel for Squares<'_> {
     const NAME: &'static str = "squares";
 
@@ -86,14 +86,24 @@ unsafe impl Kernel for Squares<'_> {
     }
 }
 
-/// The Euclidean length of all numbers as one vector, summed in `f64`.
+/// The Euclidean length of each of some vectors, summed in `f64`. All are queued before the first is waited for.
 ///
 /// # Errors
 ///
 /// If the machine fails, or there are too many numbers for it.
-pub fn length<M: Machine>(machine: &M, x: In<f32>) -> Result<f64> {
+pub fn lengths<M: Machine>(machine: &M, vectors: &[In<f32>]) -> Result<Vec<f64>> {
+    let squares: Vec<_> = vectors.iter().map(|x| squares(machine, *x)).collect::<Result<_>>()?;
+    let length = |squares: Option<Buffer<M, f64>>| match squares {
+        Some(squares) => Ok(squares.to_vec(machine)?[0].sqrt()),
+        None => Ok(0.0),
+    };
+    squares.into_iter().map(length).collect()
+}
+
+/// The sum of all numbers' squares; nothing of none.
+fn squares<M: Machine>(machine: &M, x: In<f32>) -> Result<Option<Buffer<M, f64>>> {
     if x.len() == 0 {
-        return Ok(0.0);
+        return Ok(None);
     }
     let chunks = chunks(x.len(), 1);
     let mut sums = Buffer::blank(machine, chunks)?;
@@ -103,5 +113,5 @@ pub fn length<M: Machine>(machine: &M, x: In<f32>) -> Result<f64> {
         count: count(x.len())?,
         chunks: count(chunks)?,
     })?;
-    Ok(fold(machine, sums, 1)?.to_vec(machine)?[0].sqrt())
+    fold(machine, sums, 1).map(Some)
 }

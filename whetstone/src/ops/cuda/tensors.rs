@@ -222,9 +222,18 @@ pub(crate) fn hits(key: &Key, labels: &[u32], x: &Tensor) -> Result<usize> {
     })
 }
 
-/// The Euclidean length of all numbers of a tensor.
-pub(crate) fn length(x: &Tensor) -> Result<f64> {
-    with_numbers(x, |device, xs| fold::length(&Gpu(device), xs))
+/// The Euclidean length of each tensor's numbers.
+pub(crate) fn lengths(tensors: &[Tensor]) -> Result<Vec<f64>> {
+    let Some(first) = tensors.first() else { return Ok(Vec::new()) };
+    let held: Vec<_> = tensors.iter().map(Tensor::storage_and_layout).collect();
+    let vectors: Vec<In<f32>> = held
+        .iter()
+        .map(|(storage, layout)| match &**storage {
+            Storage::Cuda(storage) => numbers((storage, layout)),
+            _ => bail!("all tensors of an operation must be on the GPU"),
+        })
+        .collect::<Result<_>>()?;
+    fold::lengths(&Gpu(first.device().as_cuda_device()?), &vectors)
 }
 
 /// One update of a variable and its averages by a rule; the rate is the one that is applied.
