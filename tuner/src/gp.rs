@@ -264,7 +264,7 @@ impl Posterior {
             self.factor.half_solve(cross.as_mut());
             for column in 0..batch.len() {
                 let explained: f64 = cross.col_as_slice(column).iter().map(|v| v * v).sum();
-                let variance = self.hyper.signal_variance - explained;
+                let variance = self.hyper.variance() - explained;
                 deviations.push(variance.max(VARIANCE_FLOOR).sqrt());
             }
         }
@@ -350,7 +350,7 @@ impl Posterior {
             let out = cross.col_as_slice_mut(column);
             distances.measure(&self.metric, weights, &self.points, out.len(), &point.0);
             for (out, correlation) in out.iter_mut().zip(distances.correlations()) {
-                *out = self.hyper.signal_variance * correlation;
+                *out = self.hyper.covariance(correlation);
             }
         }
         cross

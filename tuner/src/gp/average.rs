@@ -42,7 +42,7 @@ impl Posterior {
             distances.measure(&self.metric, &weights, &among, i, &point.0);
             pairs += 0.5 + distances.correlations().sum::<f64>();
         }
-        let prior = self.hyper.signal_variance * 2.0 * pairs / (m * m);
+        let prior = self.hyper.covariance(2.0 * pairs / (m * m));
         self.factor.half_solve(mean_cross.as_mut());
         let explained: f64 = mean_cross.col_as_slice(0).iter().map(|v| v * v).sum();
         let deviation = (prior - explained).max(VARIANCE_FLOOR).sqrt();

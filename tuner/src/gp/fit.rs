@@ -67,9 +67,9 @@ pub(crate) fn covariance(metric: &Metric, points: &Columns, hyper: &HyperParamet
     for i in 0..n {
         distances.measure(metric, &weights, points, i, &points.point(i));
         for (j, correlation) in distances.correlations().enumerate() {
-            matrix[(i, j)] = hyper.signal_variance * correlation;
+            matrix[(i, j)] = hyper.covariance(correlation);
         }
-        matrix[(i, i)] = hyper.signal_variance + hyper.noise_variance;
+        matrix[(i, i)] = hyper.variance() + hyper.noise_variance;
     }
     matrix
 }
@@ -93,17 +93,19 @@ pub(crate) fn log_posterior(
     let hyper = hyper_parameters(theta);
     let weights = hyper.weights();
 
-    // Column j of the lower triangle: correlations below the diagonal, and their slopes.
+    // Column j of the lower triangle below the diagonal: covariances without the level, and their slopes.
+    let mut signals = Mat::zeros(n, n);
     let mut matrix = Mat::zeros(n, n);
     let mut slopes = Mat::zeros(n, n);
     let mut distances = Distances::default();
     for i in 0..n {
         distances.measure(metric, &weights, points, i, &points.point(i));
         for (j, (correlation, slope)) in distances.correlations_and_slopes().enumerate() {
-            matrix[(i, j)] = hyper.signal_variance * correlation;
+            signals[(i, j)] = hyper.signal_variance * correlation;
+            matrix[(i, j)] = hyper.covariance(correlation);
             slopes[(j, i)] = hyper.signal_variance * slope;
         }
-        matrix[(i, i)] = hyper.signal_variance + hyper.noise_variance;
+        matrix[(i, i)] = hyper.variance() + hyper.noise_variance;
     }
     let factor = Factor::new(&matrix).ok()?;
     let alpha = factor.solve(targets);
@@ -121,9 +123,9 @@ pub(crate) fn log_posterior(
         let slopes = &slopes.col_as_slice(i)[..i];
         for j in 0..i {
             let t = alpha[i] * alpha[j] - inverse[(i, j)];
-            signal += t * matrix[(i, j)];
+            signal += t * signals[(i, j)];
             of_numbers[j] = t * slopes[j];
-            of_switches[j] = 2.0 * t * matrix[(i, j)];
+            of_switches[j] = 2.0 * t * signals[(i, j)];
         }
         for (dimension, slope) in gradient.iter_mut().take(dimensions).enumerate() {
             let at = points.column(dimension)[i];
@@ -143,6 +145,7 @@ pub(crate) fn log_posterior(
 
 #[cfg(test)]
 mod tests {
+    use super::super::kernel::LEVEL_VARIANCE;
     use super::*;
     use crate::space::{Domain, Parameter, Scale, Space, UnitPoint};
     use crate::stream::Purpose;
@@ -211,7 +214,8 @@ mod tests {
         let r = 5.0f64.sqrt() * 0.5 / scale;
         let of_numbers = s * (1.0 + r + r * r / 3.0) * (-r).exp();
         let of_switches = s * (-1.0 / (scale * scale)).exp();
-        let a = s + noise;
+        let level = LEVEL_VARIANCE;
+        let a = s + level + noise;
         let tau = std::f64::consts::TAU;
         let evidence = |c: f64| {
             let determinant = a * a - c * c;
@@ -230,7 +234,7 @@ mod tests {
             (options(&[1.0, 2.0]), 3.0, of_switches),
         ];
         for (domain, reach, covariance) in cases {
-            let expected = evidence(covariance) + rest + normal(-0.4, reach.ln(), 0.7);
+            let expected = evidence(covariance + level) + rest + normal(-0.4, reach.ln(), 0.7);
             let found = log_posterior(&metric([domain]), &points, &y, &theta).unwrap().0;
             assert!((found - expected).abs() < 1e-12, "{found} is not {expected}");
         }

@@ -1,17 +1,19 @@
-//! The covariance: Matérn 5/2 with a length scale for each number, times a factor for each switch.
+//! The covariance: a level, and Matérn 5/2 with a length scale for each number, times a factor for each switch.
 //!
 //! A switch is a parameter of whose values no more is known than whether they are alike: categories, and
 //! two options. With `dₖ = xₖ − x′ₖ` and `r² = Σ dₖ² / ℓₖ²` over the numbers, and `q = Σ 1[xₖ ≠ x′ₖ] / ℓₖ²` over
 //! the switches,
 //!
 //! ```text
-//! k(x, x′) = s (1 + √5 r + 5/3 r²) exp(−√5 r) exp(−q)
+//! k(x, x′) = 1 + s (1 + √5 r + 5/3 r²) exp(−√5 r) exp(−q)
 //! ∂k/∂ log ℓₖ = s 5/3 (1 + √5 r) exp(−√5 r) exp(−q) dₖ² / ℓₖ²     of a number
-//! ∂k/∂ log ℓₖ = 2 k(x, x′) 1[xₖ ≠ x′ₖ] / ℓₖ²                      of a switch
+//! ∂k/∂ log ℓₖ = 2 (k(x, x′) − 1) 1[xₖ ≠ x′ₖ] / ℓₖ²                of a switch
 //! ```
 //!
 //! So what a switch does to a result is alike, to the same degree, wherever the other parameters stand;
-//! in a joint distance its share would shrink the farther apart they are (decision 0019).
+//! in a joint distance its share would shrink the farther apart they are (decision 0019). The 1 is the variance
+//! of a level that all points share (decision 0020): a constant mean that is not known, integrated out (section 2.7
+//! of the book).
 //!
 //! References: C. Rasmussen & C. Williams, "Gaussian Processes for Machine Learning", 2006, eq. 4.17 with
 //! an ARD metric (section 5.1); for the switches F. Hutter, H. Hoos & K. Leyton-Brown, "Sequential
@@ -130,7 +132,22 @@ pub(crate) struct HyperParameters {
     pub(crate) noise_variance: f64,
 }
 
+/// Variance of the level, in standardised units squared. Results are standardised, but their mean is that of
+/// where a search has looked, and says little of what the function is elsewhere (decision 0020).
+pub(crate) const LEVEL_VARIANCE: f64 = 1.0;
+
 impl HyperParameters {
+    /// Covariance of the function at two points of this correlation: the level, which all points share, and
+    /// what rises and falls around it.
+    pub(crate) fn covariance(&self, correlation: f64) -> f64 {
+        self.signal_variance * correlation + LEVEL_VARIANCE
+    }
+
+    /// Variance of the function at any point before any result.
+    pub(crate) fn variance(&self) -> f64 {
+        self.covariance(1.0)
+    }
+
     /// `1 / ℓₖ²`.
     pub(crate) fn weights(&self) -> Vec<f64> {
         self.length_scales.iter().map(|scale| 1.0 / (scale * scale)).collect()
@@ -231,6 +248,16 @@ mod tests {
     use super::*;
     use crate::space::{Domain, Parameter, Scale};
 
+    fn space(domains: impl IntoIterator<Item = Domain>) -> Space {
+        let parameters = domains.into_iter().enumerate().map(|(i, domain)| Parameter {
+            name: format!("p{i}"),
+            domain,
+            condition: None,
+            default: None,
+        });
+        Space::new(parameters.collect()).unwrap()
+    }
+
     #[test]
     fn options_reach_as_far_as_their_mean_squared_distance_exceeds_that_of_two_floats() {
         let choices = |count: usize| (0..count).map(|i| format!("c{i}")).collect();
@@ -241,13 +268,7 @@ mod tests {
             Domain::Int { low: 3, high: 8, scale: Scale::Linear },
             Domain::Categorical { choices: choices(4) },
         ];
-        let parameters = domains.into_iter().enumerate().map(|(i, domain)| Parameter {
-            name: format!("p{i}"),
-            domain,
-            condition: None,
-            default: None,
-        });
-        let space = Space::new(parameters.collect()).unwrap();
+        let space = space(domains);
         let metric = Metric::of(&space);
         assert_eq!(metric.reaches()[0], 1.0);
         for place in 1..5 {
@@ -261,6 +282,40 @@ mod tests {
             let factor = 6.0 * sum / (options * options) as f64;
             let expected = if space.is_category(place) { factor.sqrt() } else { factor };
             assert!((metric.reaches()[place] - expected).abs() < 1e-12, "{place}: {metric:?}");
+        }
+    }
+
+    #[derive(serde::Deserialize)]
+    struct Row {
+        length_scales: Vec<f64>,
+        signal_variance: f64,
+        a: UnitPoint,
+        b: UnitPoint,
+        covariance: f64,
+    }
+
+    #[test]
+    fn the_kernel_is_the_matern_function_of_order_five_halves_times_a_factor_for_each_switch() {
+        let rows = include_str!("../../tests/fixtures/kernel.json");
+        let rows: Vec<Row> = serde_json::from_str(rows).unwrap();
+        assert!(rows.len() > 100);
+        let float = || Domain::Float { low: 0.0, high: 1.0, scale: Scale::Linear };
+        let choices = ["a", "b", "c"].map(str::to_owned).to_vec();
+        let category = Domain::Categorical { choices };
+        let metric = Metric::of(&space([float(), float(), category, Domain::Bool]));
+        for row in rows {
+            let (length_scales, signal_variance) = (row.length_scales, row.signal_variance);
+            let hyper = HyperParameters { length_scales, signal_variance, noise_variance: 1e-4 };
+            let mut distances = Distances::default();
+            let at = Columns::of([&row.a], 4);
+            distances.measure(&metric, &hyper.weights(), &at, 1, &row.b.0);
+            let correlation = distances.correlations().next().unwrap();
+            let found = signal_variance * correlation;
+            // Far away the exponential turns an absolute error of its argument into a relative one.
+            let error = (found - row.covariance).abs() / row.covariance.max(f64::MIN_POSITIVE);
+            let tolerance = 1e-14 * (10.0 - row.covariance.ln()).max(10.0);
+            assert!(error < tolerance, "{found} is not {}, off by {error:e}", row.covariance);
+            assert_eq!(hyper.covariance(correlation), LEVEL_VARIANCE + found);
         }
     }
 

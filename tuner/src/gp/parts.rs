@@ -157,7 +157,7 @@ fn is_of(factor: &[f64], metric: &Metric, points: &Columns, hyper: &HyperParamet
     distances.measure(metric, &hyper.weights(), points, points.len(), &points.point(0));
     distances.correlations().enumerate().skip(1).all(|(row, correlation)| {
         let covariance = factor[0] * factor[row * (row + 1) / 2];
-        (covariance - hyper.signal_variance * correlation).abs() <= COLUMN_ERROR * factor[0].powi(2)
+        (covariance - hyper.covariance(correlation)).abs() <= COLUMN_ERROR * factor[0].powi(2)
     })
 }
 

@@ -1,10 +1,10 @@
 //! Functions drawn from the posterior, to be asked at any number of points.
 //!
-//! A draw from the prior is a sum of cosines with random frequencies; it becomes one from the
+//! A draw from the prior is a level and a sum of cosines with random frequencies; it becomes one from the
 //! posterior by adding what the results say about it, which the kernel spreads as it does a mean:
 //!
 //! ```text
-//! f(x) = √(2s/F) Σ wₘ cos(ωₘᵀ x + bₘ) + k(x, X) A⁻¹ (y − f₀(X) − ε)
+//! f(x) = c + √(2s/F) Σ wₘ cos(ωₘᵀ x + bₘ) + k(x, X) A⁻¹ (y − f₀(X) − ε)
 //! ```
 //!
 //! The frequencies of a Matérn 5/2 kernel follow Student's t with five degrees of freedom,
@@ -17,6 +17,7 @@
 
 use std::f64::consts::TAU;
 
+use super::kernel::LEVEL_VARIANCE;
 use super::{BATCH, Posterior};
 use crate::space::{Space, UnitPoint};
 use crate::stream::Stream;
@@ -35,6 +36,8 @@ pub(crate) struct Path<'a> {
     phases: Vec<f64>,
     /// wₘ √(2s/F).
     weights: Vec<f64>,
+    /// What the function is everywhere, apart from its cosines.
+    level: f64,
     /// A⁻¹ (y − f₀(X) − ε).
     update: Vec<f64>,
 }
@@ -80,7 +83,9 @@ impl Posterior {
         let phases = (0..FEATURES).map(|_| stream.uniform()).collect();
         let height = (2.0 * self.hyper.signal_variance / FEATURES as f64).sqrt();
         let weights = normals(FEATURES, stream).iter().map(|w| w * height).collect();
-        let mut path = Path { posterior: self, dimensions, phases, weights, update: Vec::new() };
+        let level = LEVEL_VARIANCE.sqrt() * stream.normal();
+        let update = Vec::new();
+        let mut path = Path { posterior: self, dimensions, phases, weights, level, update };
 
         let noise = self.hyper.noise_variance.sqrt();
         let drawn: Vec<f64> = (0..self.points.len())
@@ -121,7 +126,7 @@ impl Path<'_> {
         for (turn, weight) in turns.iter_mut().zip(&self.weights) {
             *turn = weight * cosine(*turn);
         }
-        turns.iter().sum()
+        self.level + turns.iter().sum::<f64>()
     }
 }
 

@@ -17,45 +17,6 @@ fn mixed() -> Space {
 }
 
 #[derive(Deserialize)]
-struct Row {
-    length_scales: Vec<f64>,
-    signal_variance: f64,
-    a: UnitPoint,
-    b: UnitPoint,
-    covariance: f64,
-}
-
-#[test]
-fn the_kernel_is_the_matern_function_of_order_five_halves_times_a_factor_for_each_switch() {
-    let rows: Vec<Row> = serde_json::from_str(include_str!("../fixtures/kernel.json")).unwrap();
-    assert!(rows.len() > 100);
-    let space = mixed();
-    for row in rows {
-        // A process of one result with weight 1 has the kernel itself as its mean.
-        let observed = [Observation { point: row.a.clone(), value: 1.0 }];
-        let parts = Parts {
-            length_scales: row.length_scales,
-            signal_variance: row.signal_variance,
-            noise_variance: 1e-4,
-            offset: 0.0,
-            scale: 1.0,
-            factor: vec![1.0],
-            alpha: vec![1.0],
-            log_posterior: 0.0,
-            observations: 1,
-            failures: 0,
-            seed: 0,
-        };
-        let posterior = Posterior::from_parts(&space, &observed, &[], parts).unwrap();
-        let found = posterior.predict(std::slice::from_ref(&row.b)).mean[0];
-        // Far away the exponential turns an absolute error of its argument into a relative one.
-        let error = (found - row.covariance).abs() / row.covariance.max(f64::MIN_POSITIVE);
-        let tolerance = 1e-14 * (10.0 - row.covariance.ln()).max(10.0);
-        assert!(error < tolerance, "{found} is not {}, off by {error:e}", row.covariance);
-    }
-}
-
-#[derive(Deserialize)]
 struct Case {
     length_scales: Vec<f64>,
     signal_variance: f64,

@@ -27,6 +27,9 @@ fn results(space: &Space, n: usize) -> Vec<Observation> {
     (0..n).map(|i| point(space, i)).map(|x| Observation { value: value(&x), point: x }).collect()
 }
 
+/// Of what all points share.
+const LEVEL_VARIANCE: f64 = 1.0;
+
 /// The kernel, term by term.
 fn covariance(space: &Space, parts: &Parts, a: &UnitPoint, b: &UnitPoint) -> f64 {
     let (mut squared, mut switches) = (0.0, 1.0);
@@ -41,7 +44,7 @@ fn covariance(space: &Space, parts: &Parts, a: &UnitPoint, b: &UnitPoint) -> f64
     }
     let r = squared.sqrt();
     let polynomial = 1.0 + 5.0f64.sqrt() * r + 5.0 / 3.0 * r * r;
-    parts.signal_variance * polynomial * (-(5.0f64.sqrt()) * r).exp() * switches
+    LEVEL_VARIANCE + parts.signal_variance * polynomial * (-(5.0f64.sqrt()) * r).exp() * switches
 }
 
 /// Solves `a x = b` by elimination with pivoting.
@@ -78,7 +81,8 @@ fn dense(space: &Space, parts: &Parts, observed: &[Observation], at: &UnitPoint)
     let cross: Vec<f64> = observed.iter().map(|o| covariance(space, parts, &o.point, at)).collect();
     let dot = |a: &[f64], b: &[f64]| -> f64 { a.iter().zip(b).map(|(a, b)| a * b).sum() };
     let mean = dot(&cross, &eliminate(matrix.clone(), y));
-    let variance = parts.signal_variance - dot(&cross, &eliminate(matrix, cross.clone()));
+    let variance =
+        LEVEL_VARIANCE + parts.signal_variance - dot(&cross, &eliminate(matrix, cross.clone()));
     (parts.offset + parts.scale * mean, parts.scale * variance.sqrt())
 }
 
