@@ -9,13 +9,13 @@
 //! logarithm, ordinals by rank, categories by index. A parameter that does not matter at a point
 //! stands on a constant there, so points that can only behave alike are equal.
 //!
-//! **The surrogate.** `f` is believed to be a draw from a Gaussian process with a Matérn 5/2
-//! kernel over the numbers and a factor for each switch, a length scale ℓₖ for each of the `d`
-//! dimensions, and results `yᵢ = f(xᵢ) + noise`. With
+//! **The surrogate.** `f` is believed to be a draw from a Gaussian process: a level that is not known, with
+//! variance 1, and around it a Matérn 5/2 kernel over the numbers with a factor for each switch, a length scale
+//! ℓₖ for each of the `d` dimensions and signal variance s. Results are `yᵢ = f(xᵢ) + noise`. With
 //! `A = K + noise` over the `n` observed points and `k` the covariances of a new point with them,
 //!
 //! ```text
-//! mean(x) = kᵀ A⁻¹ y        deviation²(x) = s − kᵀ A⁻¹ k
+//! mean(x) = kᵀ A⁻¹ y        deviation²(x) = 1 + s − kᵀ A⁻¹ k
 //! ```
 //!
 //! Everything goes through the Cholesky factor `A = L Lᵀ`. Length scales, signal and noise are the
