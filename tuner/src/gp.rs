@@ -11,7 +11,9 @@ mod cholesky;
 pub(crate) mod estimator;
 mod fit;
 mod kernel;
+mod kind;
 mod learned;
+mod metric;
 mod minimise;
 mod parts;
 mod path;
@@ -25,7 +27,9 @@ use crate::history::Observation;
 use crate::space::{Space, UnitPoint};
 use crate::stream::{Purpose, Stream};
 use cholesky::Factor;
-use kernel::{Columns, Distances, HyperParameters, Metric};
+use kernel::{Columns, Distances, HyperParameters};
+pub(crate) use kind::Kind;
+use metric::Metric;
 pub use parts::{Parts, PartsError};
 use standardise::{Standard, Tail, standardise};
 pub use training::RESULTS_MAX;
@@ -69,7 +73,7 @@ pub struct Prediction {
 /// What the results say about the whole space.
 ///
 /// Hyper-parameters are learned from the results as a search sees them, `−(max z − z + 0.1)^1.5` of the
-/// standardised results `z`, and a second set of weights believes in these. Everything that is told,
+/// standardised results `z` (to the power 1.25 where all parameters are numbers), and a second set of weights believes in these. Everything that is told,
 /// predictions among it, is of the results as they are.
 #[derive(Clone, Debug)]
 pub struct Posterior {
@@ -175,7 +179,7 @@ impl Posterior {
         let singular = |_| FitError::Singular { points: n };
         let factor = Factor::new(&covariance).map_err(singular)?;
         let alpha = factor.solve(&targets);
-        let sought = factor.solve(&seen(&targets, tail));
+        let sought = factor.solve(&seen(&metric, &targets, tail));
         Ok(Posterior {
             metric,
             points,
@@ -264,7 +268,7 @@ impl Posterior {
             self.factor.half_solve(cross.as_mut());
             for column in 0..batch.len() {
                 let explained: f64 = cross.col_as_slice(column).iter().map(|v| v * v).sum();
-                let variance = self.hyper.variance() - explained;
+                let variance = self.metric.variance(self.hyper.signal_variance) - explained;
                 deviations.push(variance.max(VARIANCE_FLOOR).sqrt());
             }
         }
@@ -349,8 +353,8 @@ impl Posterior {
             );
             let out = cross.col_as_slice_mut(column);
             distances.measure(&self.metric, weights, &self.points, out.len(), &point.0);
-            for (out, correlation) in out.iter_mut().zip(distances.correlations()) {
-                *out = self.hyper.covariance(correlation);
+            for (out, covariance) in out.iter_mut().zip(distances.covariances(&self.hyper)) {
+                *out = covariance;
             }
         }
         cross
@@ -366,16 +370,16 @@ fn learn(metric: &Metric, training: &Training, tail: Tail, seed: u64) -> (HyperP
     let (points, values) = training.lesson(seed);
     let mut stream = Stream::new(seed, points.len() as u64, Purpose::Fit);
     let points = Columns::of(points, metric.dimensions());
-    let targets = seen(&standardise(&values, tail).0, tail);
+    let targets = seen(metric, &standardise(&values, tail).0, tail);
     let fitted = fit::fit(metric, &points, &targets, &mut stream);
     (fitted.hyper, fitted.log_posterior)
 }
 
 /// Standardised results as the search sees them. Where it matters on which side of a bound they lie,
 /// they are what they are.
-fn seen(targets: &[f64], tail: Tail) -> Vec<f64> {
+fn seen(metric: &Metric, targets: &[f64], tail: Tail) -> Vec<f64> {
     match tail {
-        Tail::Raised => bend::bent(targets),
+        Tail::Raised => bend::bent(targets, metric.kind().power()),
         Tail::Kept => targets.to_vec(),
     }
 }

@@ -291,6 +291,20 @@ impl Space {
     }
 }
 
+#[cfg(test)]
+impl Space {
+    /// A space of parameters p0, p1 and so on, for tests.
+    pub(crate) fn of_domains(domains: impl IntoIterator<Item = Domain>) -> Space {
+        let parameters = domains.into_iter().enumerate().map(|(i, domain)| Parameter {
+            name: format!("p{i}"),
+            domain,
+            condition: None,
+            default: None,
+        });
+        Space::new(parameters.collect()).expect("a possible space")
+    }
+}
+
 impl TryFrom<Vec<Parameter>> for Space {
     type Error = SpaceError;
 

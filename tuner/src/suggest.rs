@@ -10,7 +10,7 @@ mod tpe;
 use serde::{Deserialize, Serialize};
 
 use crate::acquisition::improvement;
-use crate::gp::Posterior;
+use crate::gp::{Kind, Posterior};
 use crate::history::History;
 use crate::space::{Space, UnitPoint};
 use draw::Draw;
@@ -110,7 +110,7 @@ pub fn suggest(
         },
         Algorithm::GaussianProcess => match &believer {
             None => (draw.sobol()?, Origin::Sobol),
-            _ if number % 2 == 1 && is_plateau(start, &values(history)) => {
+            _ if number % 2 == 1 && is_plateau(space, start, &values(history)) => {
                 (draw.sobol()?, Origin::Plateau)
             }
             Some(believer) => (draw.acquisition(believer)?, Origin::Acquisition),
@@ -149,8 +149,12 @@ fn is_start(options: &Options, start: u32, history: &History, number: u32) -> bo
 /// Whether the last results after the start are all alike: at the floor, where every training
 /// collapses, or on a ledge above it. There the process sees a plain, its improvement is spread
 /// thin among the neighbours, and it may stay for the rest of the budget. At a true optimum the
-/// results are alike too, and half of the trials are then free to look elsewhere.
-fn is_plateau(start: u32, observed: &[f64]) -> bool {
+/// results are alike too, and half of the trials are then free to look elsewhere. On numbers alone there
+/// are no ledges, and such results are an optimum.
+fn is_plateau(space: &Space, start: u32, observed: &[f64]) -> bool {
+    if !Kind::of(space).has_ledges() {
+        return false;
+    }
     let Some(after_start) = observed.get(start as usize..) else { return false };
     let Some(begin) = after_start.len().checked_sub(PLATEAU_RESULTS) else { return false };
     // Halves, because the range of two doubles may be no double.

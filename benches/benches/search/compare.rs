@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -26,6 +26,9 @@ struct Study {
     workers: usize,
     /// Share of the trials that were lost.
     fail: f64,
+    /// Whether the optimum was moved.
+    #[serde(default)]
+    moved: bool,
     /// True value and result; neither where the training failed.
     evals: Vec<(Option<f64>, Option<f64>)>,
 }
@@ -33,18 +36,18 @@ struct Study {
 /// Regret at the end by problem and seed.
 type Regrets = BTreeMap<String, BTreeMap<u64, f64>>;
 
-/// Workers, and the share of the trials that were lost.
-type Run = (usize, f64);
+/// Workers, the share of the trials that were lost, and whether the optimum was moved.
+type Run = (usize, f64, bool);
 
 /// Prints regrets by problem, the mean rank, and how each file compares with the first, over the problems and
 /// seeds that all have.
 ///
 /// The intervals are of 95 %, from a bootstrap that draws seeds within each problem and takes the same ones
 /// of both.
-pub fn print(files: &[PathBuf], problems: &[Problem]) -> Result<()> {
+pub fn print(files: &[PathBuf], suite: &Path, problems: &[Problem]) -> Result<()> {
     let mut run = None;
     let all: Vec<Regrets> =
-        files.iter().map(|file| read(file, problems, &mut run)).collect::<Result<_>>()?;
+        files.iter().map(|file| read(file, suite, problems, &mut run)).collect::<Result<_>>()?;
     let shared = shared(&all);
     ensure!(!shared.is_empty(), "the files have no study of the same problem and seed");
     let names: Vec<String> = files
@@ -77,7 +80,7 @@ pub fn print(files: &[PathBuf], problems: &[Problem]) -> Result<()> {
 }
 
 /// Studies that were not run as those that were read before are refused: nothing can be told by them.
-fn read(file: &PathBuf, problems: &[Problem], run: &mut Option<Run>) -> Result<Regrets> {
+fn read(file: &Path, suite: &Path, problems: &[Problem], run: &mut Option<Run>) -> Result<Regrets> {
     let text = fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
     let mut regrets = Regrets::new();
     for line in text.lines() {
@@ -86,12 +89,17 @@ fn read(file: &PathBuf, problems: &[Problem], run: &mut Option<Run>) -> Result<R
         let Some(problem) = problems.iter().find(|problem| problem.name == study.problem) else {
             continue;
         };
-        let its = (study.workers, study.fail);
+        let its = (study.workers, study.fail, study.moved);
         ensure!(
             *run.get_or_insert(its) == its,
-            "a study in {} had other --workers or --lost than those before it",
+            "a study in {} had another --workers, --lost or --moved than those before it",
             file.display()
         );
+        let moved = match study.moved {
+            true => Some(Problem::read_moved(suite, &study.problem, study.seed)?),
+            false => None,
+        };
+        let problem = moved.as_ref().unwrap_or(problem);
         let sign = if problem.maximize { 1.0 } else { -1.0 };
         let measured = study.evals.iter().filter_map(|&(value, seen)| Some((value?, seen?)));
         let best =

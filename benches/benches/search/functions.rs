@@ -32,7 +32,7 @@ fn noise(at: &At) -> f64 {
 }
 
 fn branin(at: &At) -> (f64, f64) {
-    let (a, b) = (at.number("x1"), at.number("x2"));
+    let (a, b) = (15.0 * at.unit("x1") - 5.0, 15.0 * at.unit("x2"));
     let valley = b - 5.1 / (4.0 * PI * PI) * a * a + 5.0 / PI * a - 6.0;
     (valley * valley + 10.0 * (1.0 - 1.0 / (8.0 * PI)) * a.cos() + 10.0, 0.0)
 }

@@ -8,6 +8,7 @@
 //!     cargo bench -p benches --bench search -- --seeds 10 --out optuna.jsonl \
 //!         --program "python3 peers/optuna_peer.py"
 //!     cargo bench -p benches --bench search -- --compare strop.jsonl,optuna.jsonl
+//!     cargo bench -p benches --bench search -- --seeds 96 --moved --problems hartmann6,rosen_int5
 //!
 //! On `failing10` the trainings that diverge fail, and have no value.
 //!
@@ -21,6 +22,7 @@
 mod compare;
 mod functions;
 mod library;
+mod moved;
 mod problem;
 mod program;
 mod run;
@@ -45,7 +47,7 @@ struct Arguments {
     /// Problems, separated by commas; all without.
     #[arg(long, value_delimiter = ',')]
     problems: Vec<String>,
-    /// Seeds, from 0.
+    /// Seeds, from that of `--from`.
     #[arg(long, default_value_t = 10)]
     seeds: u64,
     /// Simulated workers.
@@ -54,6 +56,12 @@ struct Arguments {
     /// Share of the trials that are lost.
     #[arg(long, default_value_t = 0.0)]
     lost: f64,
+    /// Move the optimum in every study; only of problems of numbers.
+    #[arg(long)]
+    moved: bool,
+    /// The first seed.
+    #[arg(long, default_value_t = 0)]
+    from: u64,
     /// How points are chosen.
     #[arg(long, default_value = "gaussian_process")]
     algorithm: Algorithm,
@@ -102,6 +110,7 @@ struct Record {
     workers: usize,
     /// Share of the trials that were lost.
     fail: f64,
+    moved: bool,
     n: u32,
     dup: usize,
     /// True value and result of each evaluation, in the order in which they were told.
@@ -112,12 +121,12 @@ fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let problems = problems(&arguments)?;
     if !arguments.compare.is_empty() {
-        return compare::print(&arguments.compare, &problems);
+        return compare::print(&arguments.compare, &arguments.suite, &problems);
     }
     rayon::ThreadPoolBuilder::new().num_threads(arguments.threads).build_global()?;
-    let seeds = arguments.seeds;
+    let seeds = arguments.from..arguments.from + arguments.seeds;
     let studies: Vec<(usize, u64)> =
-        (0..problems.len()).flat_map(|p| (0..seeds).map(move |seed| (p, seed))).collect();
+        (0..problems.len()).flat_map(|p| seeds.clone().map(move |seed| (p, seed))).collect();
     let begun = Instant::now();
     let scores: Vec<Score> = studies
         .par_iter()
@@ -179,7 +188,11 @@ fn problems(arguments: &Arguments) -> Result<Vec<Problem>> {
 }
 
 fn study(arguments: &Arguments, problems: &[Problem], p: usize, seed: u64) -> Result<Score> {
-    let problem = &problems[p];
+    let moved = match arguments.moved {
+        true => Some(Problem::read_moved(&arguments.suite, &problems[p].name, seed)?),
+        false => None,
+    };
+    let problem = moved.as_ref().unwrap_or(&problems[p]);
     let setting = Setting { workers: arguments.workers, lost: arguments.lost };
     let budget = setting.budget(problem);
     let algorithm = arguments.algorithm;
@@ -209,6 +222,7 @@ fn study(arguments: &Arguments, problems: &[Problem], p: usize, seed: u64) -> Re
             seed,
             workers: arguments.workers,
             fail: arguments.lost,
+            moved: arguments.moved,
             n: budget,
             dup: outcome.duplicates,
             evals: outcome.values.iter().copied().zip(outcome.seen.iter().copied()).collect(),

@@ -5,9 +5,12 @@ use std::{collections::BTreeMap, fs, path::Path};
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
-use tuner::{Condition, Domain, Parameter, Point, Scale, Space, Value};
+use tuner::{
+    Algorithm, Condition, Domain, History, Options, Parameter, Point, Scale, Space, Value, suggest,
+};
 
 use crate::functions::{self, Function};
+use crate::moved::move_optimum;
 
 /// One parameter as the suite's files write it.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -16,9 +19,9 @@ pub struct Described {
     #[serde(rename = "type")]
     kind: String,
     #[serde(default)]
-    low: f64,
+    pub low: f64,
     #[serde(default)]
-    high: f64,
+    pub high: f64,
     #[serde(default)]
     log: bool,
     #[serde(default)]
@@ -68,21 +71,39 @@ pub struct Problem {
     function: Function,
     args: Map<String, Json>,
     table: BTreeMap<String, (f64, f64)>,
+    /// Parameters that run the other way.
+    mirrored: Vec<String>,
 }
+
+/// Points whose mean is that of a random point.
+const RANDOM_POINTS: u32 = 4000;
 
 impl Problem {
     /// Reads `FOLDER/NAME.json`, and the table beside it if the function is one.
     pub fn read(folder: &Path, name: &str) -> Result<Problem> {
+        Problem::read_with(folder, name, None)
+    }
+
+    /// The same with its optimum [elsewhere](crate::moved), by a seed.
+    pub fn read_moved(folder: &Path, name: &str, seed: u64) -> Result<Problem> {
+        Problem::read_with(folder, name, Some(seed))
+    }
+
+    fn read_with(folder: &Path, name: &str, moved: Option<u64>) -> Result<Problem> {
         let path = folder.join(format!("{name}.json"));
         let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
-        let file: File = serde_json::from_str(&text)
+        let mut file: File = serde_json::from_str(&text)
             .with_context(|| format!("understand {}", path.display()))?;
+        let mirrored = match moved {
+            Some(seed) => move_optimum(&file.function, &mut file.space.params, seed)?,
+            None => Vec::new(),
+        };
         let parameters = file.space.params.iter().map(parameter).collect::<Result<_>>()?;
         let table = match file.args.get("file").and_then(Json::as_str) {
             Some(table) => read_table(&folder.join("../tables").join(table))?,
             None => BTreeMap::new(),
         };
-        Ok(Problem {
+        let mut problem = Problem {
             name: file.name,
             maximize: file.maximize,
             described: file.space.params,
@@ -94,7 +115,24 @@ impl Problem {
             function: functions::by_name(&file.function)?,
             args: file.args,
             table,
-        })
+            mirrored,
+        };
+        if let Some(seed) = moved {
+            problem.random = problem.random_mean(seed)?;
+        }
+        Ok(problem)
+    }
+
+    /// The mean of random points.
+    fn random_mean(&self, seed: u64) -> Result<f64> {
+        let options = Options { algorithm: Algorithm::Random, ..Options::default() };
+        let mut sum = 0.0;
+        for number in 0..RANDOM_POINTS {
+            let drawn =
+                suggest(&self.space, &options, &History::default(), None, seed, number)?.point;
+            sum += self.value(&self.space.decode(&drawn)).0;
+        }
+        Ok(sum / f64::from(RANDOM_POINTS))
     }
 
     /// The true value at a point, and the deviation of one measurement of it.
@@ -169,10 +207,11 @@ impl At<'_> {
         }
         let value = value.as_number().unwrap_or(0.0);
         let (low, high) = (described.low, described.high);
-        match described.log {
+        let unit = match described.log {
             true => (value.ln() - low.ln()) / (high.ln() - low.ln()),
             false => (value - low) / (high - low),
-        }
+        };
+        if self.problem.mirrored.contains(&described.name) { 1.0 - unit } else { unit }
     }
 
     /// Which of its options a parameter has.

@@ -114,7 +114,8 @@ pub fn run(
     Ok(Outcome { values, seen: results, regrets, duplicates })
 }
 
-fn uniform(chance: &mut ChaCha8Rng) -> f64 {
+/// A draw from [0, 1).
+pub fn uniform(chance: &mut ChaCha8Rng) -> f64 {
     (chance.next_u64() >> 11) as f64 / (1u64 << 53) as f64
 }
 

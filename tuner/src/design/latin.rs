@@ -80,17 +80,7 @@ fn crowding(space: &Space, points: &[UnitPoint]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::space::{Domain, Parameter, Scale};
-
-    fn space(domains: Vec<Domain>) -> Space {
-        let parameters = domains.into_iter().enumerate().map(|(i, domain)| Parameter {
-            name: format!("p{i}"),
-            domain,
-            condition: None,
-            default: None,
-        });
-        Space::new(parameters.collect()).unwrap()
-    }
+    use crate::space::{Domain, Scale};
 
     fn float() -> Domain {
         Domain::Float { low: 0.0, high: 1.0, scale: Scale::Linear }
@@ -98,7 +88,7 @@ mod tests {
 
     #[test]
     fn every_part_of_every_range_is_met_once_but_for_the_middle() {
-        let space = space(vec![float(); 4]);
+        let space = Space::of_domains(vec![float(); 4]);
         let points = latin(&space, 5, 8);
         assert_eq!(points[0].0, vec![0.5; 4]);
         for place in 0..4 {
@@ -110,7 +100,7 @@ mod tests {
 
     #[test]
     fn switches_take_turns_and_no_two_of_them_only_together() {
-        let space = space(vec![Domain::Bool; 5]);
+        let space = Space::of_domains(vec![Domain::Bool; 5]);
         for seed in 0..20 {
             let points = latin(&space, seed, 6);
             let column = |place: usize| points.iter().map(move |point| point.0[place]);
@@ -127,7 +117,7 @@ mod tests {
 
     #[test]
     fn points_are_a_function_of_the_seed_and_stay_apart() {
-        let space = space(vec![float(), float(), Domain::Bool]);
+        let space = Space::of_domains(vec![float(), float(), Domain::Bool]);
         assert_eq!(latin(&space, 1, 7), latin(&space, 1, 7));
         assert_ne!(latin(&space, 1, 7), latin(&space, 2, 7));
         let mut stream = Stream::new(1, 7, Purpose::Latin);

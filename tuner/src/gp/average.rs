@@ -37,12 +37,13 @@ impl Posterior {
 
         let among = Columns::of(points, self.metric.dimensions());
         let mut distances = Distances::default();
+        let variance = self.metric.variance(self.hyper.signal_variance);
         let mut pairs = 0.0;
         for (i, point) in points.iter().enumerate() {
             distances.measure(&self.metric, &weights, &among, i, &point.0);
-            pairs += 0.5 + distances.correlations().sum::<f64>();
+            pairs += 0.5 * variance + distances.covariances(&self.hyper).sum::<f64>();
         }
-        let prior = self.hyper.covariance(2.0 * pairs / (m * m));
+        let prior = 2.0 * pairs / (m * m);
         self.factor.half_solve(mean_cross.as_mut());
         let explained: f64 = mean_cross.col_as_slice(0).iter().map(|v| v * v).sum();
         let deviation = (prior - explained).max(VARIANCE_FLOOR).sqrt();

@@ -1,12 +1,10 @@
 //! Results as the search sees them: bent, so that heights near the best count less than depths below it.
 
-/// The power of the distance below the best.
-const POWER: f64 = 1.5;
 /// What the best itself lies below the zero of the power, in deviations: without it the curve would be
 /// flat there.
 const OFFSET: f64 = 0.1;
 
-/// Standardised results `z`, larger is better, as `−(max z − z + 0.1)^1.5`, and again to zero mean and
+/// Standardised results `z`, larger is better, as `−(max z − z + 0.1)^power`, and again to zero mean and
 /// unit variance.
 ///
 /// A Gaussian process believes in functions that are round everywhere. Objectives that are a power of
@@ -18,9 +16,9 @@ const OFFSET: f64 = 0.1;
 ///
 /// The idea that outputs are bent first, with a curve learned from results: E. Snelson, C. Rasmussen & Z.
 /// Ghahramani, "Warped Gaussian Processes", NeurIPS 2003. Of so few results this one is not learned.
-pub(crate) fn bent(z: &[f64]) -> Vec<f64> {
+pub(crate) fn bent(z: &[f64], power: f64) -> Vec<f64> {
     let best = z.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let bent: Vec<f64> = z.iter().map(|z| -(best - z + OFFSET).powf(POWER)).collect();
+    let bent: Vec<f64> = z.iter().map(|z| -(best - z + OFFSET).powf(power)).collect();
     let n = bent.len() as f64;
     let mean = bent.iter().sum::<f64>() / n;
     let deviation = (bent.iter().map(|b| (b - mean) * (b - mean)).sum::<f64>() / n).sqrt();
@@ -38,7 +36,7 @@ mod tests {
     #[test]
     fn a_cone_becomes_rounder_and_the_order_stays() {
         let cone: Vec<f64> = (0..21).map(|i| -f64::from(i) / 6.0).collect();
-        let bent = bent(&cone);
+        let bent = bent(&cone, 1.5);
         assert!(bent.windows(2).all(|pair| pair[0] > pair[1]));
         let steps: Vec<f64> = bent.windows(2).map(|pair| pair[0] - pair[1]).collect();
         assert!(steps.windows(2).all(|pair| pair[0] < pair[1]), "ever steeper from the top");
@@ -50,11 +48,11 @@ mod tests {
 
     #[test]
     fn bent_results_have_zero_mean_and_unit_variance_and_equal_ones_stay_equal() {
-        let bent_ones = bent(&[0.3, -1.2, 2.0, 0.1, -0.4]);
+        let bent_ones = bent(&[0.3, -1.2, 2.0, 0.1, -0.4], 1.5);
         assert!(bent_ones.iter().sum::<f64>().abs() < 1e-12);
         assert!((bent_ones.iter().map(|b| b * b).sum::<f64>() / 5.0 - 1.0).abs() < 1e-12);
-        assert_eq!(bent(&[0.0; 4]), vec![0.0; 4]);
-        assert_eq!(bent(&[0.0]), vec![0.0]);
+        assert_eq!(bent(&[0.0; 4], 1.5), vec![0.0; 4]);
+        assert_eq!(bent(&[0.0], 1.25), vec![0.0]);
     }
 
     #[test]
@@ -73,7 +71,7 @@ mod tests {
         let noise = posterior.hyper.noise_variance;
         let (told, _) = posterior.standardised(&points);
         let (sought, _) = posterior.sought(&points);
-        for (i, bent) in bent(&z).into_iter().enumerate() {
+        for (i, bent) in bent(&z, 1.25).into_iter().enumerate() {
             assert!((told[i] + noise * posterior.alpha[i] - z[i]).abs() < 1e-9);
             assert!((sought[i] + noise * posterior.sought[i] - bent).abs() < 1e-9);
         }

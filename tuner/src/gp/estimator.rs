@@ -17,7 +17,7 @@ use linfa::traits::{Fit, PredictInplace};
 use linfa::{Float, ParamGuard};
 use ndarray::{Array1, ArrayBase, Data, Ix2};
 
-use super::kernel::Metric;
+use super::metric::Metric;
 use super::standardise::Tail;
 use super::training::gather;
 use super::{FitError, Posterior};

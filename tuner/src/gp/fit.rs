@@ -3,7 +3,8 @@
 use faer::Mat;
 
 use super::cholesky::Factor;
-use super::kernel::{self, Columns, Distances, HyperParameters, Metric};
+use super::kernel::{self, Columns, Distances, HyperParameters};
+use super::metric::Metric;
 use super::minimise::minimise;
 use super::prior;
 use crate::stream::Stream;
@@ -32,7 +33,7 @@ pub(crate) fn fit(
 ) -> Fitted {
     let dimensions = metric.dimensions();
     let (low, high) = prior::bounds(dimensions);
-    let mode = prior::mode(metric.reaches());
+    let mode = prior::mode(metric.lengths());
     let mut drawn = mode.clone();
     for (log, (low, high)) in drawn.iter_mut().zip(low.iter().zip(&high)).take(dimensions) {
         *log = (*log + stream.normal()).clamp(*low, *high);
@@ -66,10 +67,10 @@ pub(crate) fn covariance(metric: &Metric, points: &Columns, hyper: &HyperParamet
     let mut distances = Distances::default();
     for i in 0..n {
         distances.measure(metric, &weights, points, i, &points.point(i));
-        for (j, correlation) in distances.correlations().enumerate() {
-            matrix[(i, j)] = hyper.covariance(correlation);
+        for (j, covariance) in distances.covariances(hyper).enumerate() {
+            matrix[(i, j)] = covariance;
         }
-        matrix[(i, i)] = hyper.variance() + hyper.noise_variance;
+        matrix[(i, i)] = metric.variance(hyper.signal_variance) + hyper.noise_variance;
     }
     matrix
 }
@@ -93,7 +94,7 @@ pub(crate) fn log_posterior(
     let hyper = hyper_parameters(theta);
     let weights = hyper.weights();
 
-    // Column j of the lower triangle below the diagonal: covariances without the level, and their slopes.
+    // Column j of the lower triangle below the diagonal: covariances without what is given, and their slopes.
     let mut signals = Mat::zeros(n, n);
     let mut matrix = Mat::zeros(n, n);
     let mut slopes = Mat::zeros(n, n);
@@ -102,10 +103,10 @@ pub(crate) fn log_posterior(
         distances.measure(metric, &weights, points, i, &points.point(i));
         for (j, (correlation, slope)) in distances.correlations_and_slopes().enumerate() {
             signals[(i, j)] = hyper.signal_variance * correlation;
-            matrix[(i, j)] = hyper.covariance(correlation);
+            matrix[(i, j)] = distances.given()[j] + signals[(i, j)];
             slopes[(j, i)] = hyper.signal_variance * slope;
         }
-        matrix[(i, i)] = hyper.variance() + hyper.noise_variance;
+        matrix[(i, i)] = metric.variance(hyper.signal_variance) + hyper.noise_variance;
     }
     let factor = Factor::new(&matrix).ok()?;
     let alpha = factor.solve(targets);
@@ -139,15 +140,14 @@ pub(crate) fn log_posterior(
     }
     gradient[dimensions] = 0.5 * trace * hyper.noise_variance;
     gradient[dimensions + 1] = signal + 0.5 * trace * hyper.signal_variance;
-    value += prior::log_density(metric.reaches(), theta, &mut gradient);
+    value += prior::log_density(metric.lengths(), theta, &mut gradient);
     value.is_finite().then_some((value, gradient))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::kernel::LEVEL_VARIANCE;
     use super::*;
-    use crate::space::{Domain, Parameter, Scale, Space, UnitPoint};
+    use crate::space::{Domain, Scale, Space, UnitPoint};
     use crate::stream::Purpose;
 
     /// Points with two numbers, a category of three and a switch, and a function of all but the second.
@@ -176,13 +176,7 @@ mod tests {
     }
 
     fn metric(domains: impl IntoIterator<Item = Domain>) -> Metric {
-        let parameters = domains.into_iter().enumerate().map(|(i, domain)| Parameter {
-            name: format!("x{i}"),
-            domain,
-            condition: None,
-            default: None,
-        });
-        Metric::of(&Space::new(parameters.collect()).unwrap())
+        Metric::of(&Space::of_domains(domains))
     }
 
     #[test]
@@ -214,10 +208,10 @@ mod tests {
         let r = 5.0f64.sqrt() * 0.5 / scale;
         let of_numbers = s * (1.0 + r + r * r / 3.0) * (-r).exp();
         let of_switches = s * (-1.0 / (scale * scale)).exp();
-        let level = LEVEL_VARIANCE;
-        let a = s + level + noise;
         let tau = std::f64::consts::TAU;
-        let evidence = |c: f64| {
+        // Of what is given at alike points and at these two, and the covariance of the rest.
+        let evidence = |c: f64, alike: f64, apart: f64| {
+            let (a, c) = (s + alike + noise, c + apart);
             let determinant = a * a - c * c;
             let square = (a * y[0] * y[0] - 2.0 * c * y[0] * y[1] + a * y[1] * y[1]) / determinant;
             -0.5 * square - 0.5 * determinant.ln() - tau.ln()
@@ -225,16 +219,27 @@ mod tests {
         let normal =
             |x: f64, mean: f64, sd: f64| -0.5 * ((x - mean) / sd).powi(2) - (sd * tau.sqrt()).ln();
         let rest = normal(-3.0, -4.0, 1.0) + normal(0.2, 0.0, 0.5);
-        // Three options are expected to have twice the length scale of a float, two three times.
+        // Three options are expected to have twice the length scale of a float beside them, two three times. A
+        // float alone has no options beside it.
         let float = Domain::Float { low: 0.0, high: 1.0, scale: Scale::Linear };
         let options = |values: &[f64]| Domain::Ordinal { values: values.to_vec() };
         let cases = [
-            (float, 1.0f64, of_numbers),
-            (options(&[1.0, 2.0, 4.0]), 2.0, of_numbers),
-            (options(&[1.0, 2.0]), 3.0, of_switches),
+            (float, evidence(of_numbers, 10.0, 10.0) + normal(-0.4, -1.59, 1.0)),
+            (
+                options(&[1.0, 2.0, 4.0]),
+                evidence(of_numbers, 1.0, 1.0) + normal(-0.4, 2.0f64.ln(), 0.7),
+            ),
+            (
+                options(&[1.0, 2.0]),
+                evidence(of_switches, 1.0, 1.0) + normal(-0.4, 3.0f64.ln(), 0.7),
+            ),
         ];
-        for (domain, reach, covariance) in cases {
-            let expected = evidence(covariance + level) + rest + normal(-0.4, reach.ln(), 0.7);
+        // A category of three, whose options' effects are together zero.
+        let category = evidence(of_switches, 1.5, 0.75) + normal(-0.4, 2.0f64.ln(), 0.7);
+        let choices = ["a", "b", "c"].map(str::to_owned).to_vec();
+        let cases = cases.into_iter().chain([(Domain::Categorical { choices }, category)]);
+        for (domain, expected) in cases {
+            let expected = expected + rest;
             let found = log_posterior(&metric([domain]), &points, &y, &theta).unwrap().0;
             assert!((found - expected).abs() < 1e-12, "{found} is not {expected}");
         }
@@ -250,7 +255,7 @@ mod tests {
         theta.extend([hyper.noise_variance.ln(), hyper.signal_variance.ln()]);
         let (value, gradient) = log_posterior(&metric, &points, &targets, &theta).unwrap();
         assert!((value - fitted.log_posterior).abs() < 1e-9);
-        let mode = prior::mode(metric.reaches());
+        let mode = prior::mode(metric.lengths());
         let mode = log_posterior(&metric, &points, &targets, &mode).unwrap().0;
         assert!(value > mode + 1.0);
         let (low, high) = prior::bounds(4);
@@ -261,11 +266,12 @@ mod tests {
     }
 
     #[test]
-    fn a_dimension_that_does_nothing_is_given_the_longest_scale() {
+    fn what_does_nothing_or_only_adds_is_given_a_long_scale() {
         let (metric, points, targets) = data(40);
         let mut stream = Stream::new(1, 40, Purpose::Fit);
         let scales = fit(&metric, &points, &targets, &mut stream).hyper.length_scales;
         assert!(scales[1] > 2.0 * scales[0], "{scales:?}");
-        assert!(scales[1] > scales[2], "{scales:?}");
+        // What the category and the switch do adds up. The category has a main effect for that; an order of two has not.
+        assert!(scales[2] > scales[3] && scales[3] > 2.0 * scales[0], "{scales:?}");
     }
 }

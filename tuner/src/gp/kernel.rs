@@ -5,84 +5,23 @@
 //! the switches,
 //!
 //! ```text
-//! k(x, x′) = 1 + s (1 + √5 r + 5/3 r²) exp(−√5 r) exp(−q)
+//! k(x, x′) = g + s (1 + √5 r + 5/3 r²) exp(−√5 r) exp(−q),     g = v + Σ eₖ over the categories
 //! ∂k/∂ log ℓₖ = s 5/3 (1 + √5 r) exp(−√5 r) exp(−q) dₖ² / ℓₖ²     of a number
-//! ∂k/∂ log ℓₖ = 2 (k(x, x′) − 1) 1[xₖ ≠ x′ₖ] / ℓₖ²                of a switch
+//! ∂k/∂ log ℓₖ = 2 (k(x, x′) − g) 1[xₖ ≠ x′ₖ] / ℓₖ²                of a switch
 //! ```
 //!
 //! So what a switch does to a result is alike, to the same degree, wherever the other parameters stand;
-//! in a joint distance its share would shrink the farther apart they are (decision 0019). The 1 is the variance
+//! in a joint distance its share would shrink the farther apart they are (decision 0019). Here v is the variance
 //! of a level that all points share (decision 0020): a constant mean that is not known, integrated out (section 2.7
-//! of the book).
+//! of the book). And eₖ is the covariance of a category's [main effect](super::metric::Effect): what it adds wherever
+//! the others stand, integrated out too (decision 0022).
 //!
 //! References: C. Rasmussen & C. Williams, "Gaussian Processes for Machine Learning", 2006, eq. 4.17 with
 //! an ARD metric (section 5.1); for the switches F. Hutter, H. Hoos & K. Leyton-Brown, "Sequential
 //! Model-Based Optimization for General Algorithm Configuration", LION 2011 (the weighted Hamming distance).
 
-use crate::space::{Space, UnitPoint};
-
-/// What each dimension is.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Metric {
-    /// Whether its values are only alike or not.
-    switches: Vec<bool>,
-    /// How many times as long as a float's its length scale is expected to be, at least 1.
-    reaches: Vec<f64>,
-}
-
-impl Metric {
-    pub(crate) fn of(space: &Space) -> Metric {
-        let places = 0..space.parameters().len();
-        let reach = |place| match space.options(place) {
-            Some(options) => reach(options, space.is_category(place)),
-            None => 1.0,
-        };
-        let is_switch = |place| space.is_category(place) || space.options(place) == Some(2);
-        Metric {
-            switches: places.clone().map(is_switch).collect(),
-            reaches: places.map(reach).collect(),
-        }
-    }
-
-    /// Of records, of which no more is known than which columns are categories.
-    pub(crate) fn of_columns(categories: Vec<bool>) -> Metric {
-        let reaches = vec![1.0; categories.len()];
-        Metric { switches: categories, reaches }
-    }
-
-    /// Whether values of this dimension are only alike or not.
-    pub(crate) fn is_switch(&self, dimension: usize) -> bool {
-        self.switches[dimension]
-    }
-
-    pub(crate) fn dimensions(&self) -> usize {
-        self.switches.len()
-    }
-
-    /// How many times as long as a float's each length scale is expected to be.
-    pub(crate) fn reaches(&self) -> &[f64] {
-        &self.reaches
-    }
-}
-
-/// How many times as long as a float's the length scale of so many options is expected to be.
-///
-/// Few options lie far apart: the mean squared distance of two values of a float is 1/6, of `m` evenly
-/// spaced options `(m + 1)/(m − 1)` times that, and of `m` categories `6 (m − 1)/m` times that. But who lists a
-/// few options lists sensible ones, and the largest distance there is need not be a large difference. With one
-/// expectation for all, a space of switches is believed to be so rugged that nothing is learned of a switch
-/// from points at which another one differs. Options with an order are given the whole factor; categories its
-/// root, because they may be anything. Measured: decision 0018.
-fn reach(options: u64, is_category: bool) -> f64 {
-    let options = options as f64;
-    if options < 2.0 {
-        1.0
-    } else if is_category {
-        (6.0 * (options - 1.0) / options).sqrt()
-    } else {
-        (options + 1.0) / (options - 1.0)
-    }
-}
+use super::metric::Metric;
+use crate::space::UnitPoint;
 
 /// `n` points, stored dimension by dimension, so that inner loops run over points.
 #[derive(Clone, Debug, PartialEq)]
@@ -132,22 +71,7 @@ pub(crate) struct HyperParameters {
     pub(crate) noise_variance: f64,
 }
 
-/// Variance of the level, in standardised units squared. Results are standardised, but their mean is that of
-/// where a search has looked, and says little of what the function is elsewhere (decision 0020).
-pub(crate) const LEVEL_VARIANCE: f64 = 1.0;
-
 impl HyperParameters {
-    /// Covariance of the function at two points of this correlation: the level, which all points share, and
-    /// what rises and falls around it.
-    pub(crate) fn covariance(&self, correlation: f64) -> f64 {
-        self.signal_variance * correlation + LEVEL_VARIANCE
-    }
-
-    /// Variance of the function at any point before any result.
-    pub(crate) fn variance(&self) -> f64 {
-        self.covariance(1.0)
-    }
-
     /// `1 / ℓₖ²`.
     pub(crate) fn weights(&self) -> Vec<f64> {
         self.length_scales.iter().map(|scale| 1.0 / (scale * scale)).collect()
@@ -157,6 +81,8 @@ impl HyperParameters {
 /// How far apart points lie from one that they were measured to.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Distances {
+    /// g, the covariance that no hyper-parameter changes.
+    given: Vec<f64>,
     /// r², over the numbers.
     squared: Vec<f64>,
     /// q, over the switches.
@@ -173,14 +99,22 @@ impl Distances {
         count: usize,
         to: &[f64],
     ) {
-        let Distances { squared, apart } = self;
+        let Distances { given, squared, apart } = self;
+        given.clear();
+        given.resize(count, metric.level_variance());
         for sums in [&mut *squared, &mut *apart] {
             sums.clear();
             sums.resize(count, 0.0);
         }
-        for (dimension, (&is_switch, &weight)) in metric.switches.iter().zip(weights).enumerate() {
+        for (dimension, (&is_switch, &weight)) in metric.switches().iter().zip(weights).enumerate()
+        {
             let column = &points.column(dimension)[..count];
             let at = to[dimension];
+            if let Some(effect) = metric.effect(dimension) {
+                for (sum, &unit) in given.iter_mut().zip(column) {
+                    *sum += effect.covariance(unit == at);
+                }
+            }
             if is_switch {
                 for (sum, &unit) in apart.iter_mut().zip(column) {
                     *sum += if unit == at { 0.0 } else { weight };
@@ -193,7 +127,18 @@ impl Distances {
         }
     }
 
-    /// The correlation with each, in (0, 1].
+    /// The covariance with each that no hyper-parameter changes.
+    pub(crate) fn given(&self) -> &[f64] {
+        &self.given
+    }
+
+    /// The covariance with each.
+    pub(crate) fn covariances(&self, hyper: &HyperParameters) -> impl Iterator<Item = f64> + '_ {
+        let s = hyper.signal_variance;
+        self.given.iter().zip(self.correlations()).map(move |(given, k)| given + s * k)
+    }
+
+    /// The correlation with each of what hyper-parameters change, in (0, 1].
     pub(crate) fn correlations(&self) -> impl Iterator<Item = f64> + '_ {
         self.squared.iter().zip(&self.apart).map(|(&squared, &apart)| {
             let r = (5.0 * squared).sqrt();
@@ -201,7 +146,7 @@ impl Distances {
         })
     }
 
-    /// The correlation with each, and the factor of `dₖ²/ℓₖ²` in its slope along a number.
+    /// That correlation, and the factor of `dₖ²/ℓₖ²` in its slope along a number.
     pub(crate) fn correlations_and_slopes(&self) -> impl Iterator<Item = (f64, f64)> + '_ {
         self.squared.iter().zip(&self.apart).map(|(&squared, &apart)| {
             let r = (5.0 * squared).sqrt();
@@ -221,7 +166,7 @@ pub(crate) fn weighted_spread(
     factors: &[f64],
 ) -> f64 {
     let column = &points.column(dimension)[..factors.len()];
-    let is_switch = metric.switches[dimension];
+    let is_switch = metric.is_switch(dimension);
     let term = |factor: f64, unit: f64| {
         let difference = unit - to;
         match is_switch {
@@ -246,44 +191,7 @@ pub(crate) fn weighted_spread(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::space::{Domain, Parameter, Scale};
-
-    fn space(domains: impl IntoIterator<Item = Domain>) -> Space {
-        let parameters = domains.into_iter().enumerate().map(|(i, domain)| Parameter {
-            name: format!("p{i}"),
-            domain,
-            condition: None,
-            default: None,
-        });
-        Space::new(parameters.collect()).unwrap()
-    }
-
-    #[test]
-    fn options_reach_as_far_as_their_mean_squared_distance_exceeds_that_of_two_floats() {
-        let choices = |count: usize| (0..count).map(|i| format!("c{i}")).collect();
-        let domains = [
-            Domain::Float { low: 0.0, high: 1.0, scale: Scale::Linear },
-            Domain::Bool,
-            Domain::Ordinal { values: vec![1.0, 2.0, 4.0] },
-            Domain::Int { low: 3, high: 8, scale: Scale::Linear },
-            Domain::Categorical { choices: choices(4) },
-        ];
-        let space = space(domains);
-        let metric = Metric::of(&space);
-        assert_eq!(metric.reaches()[0], 1.0);
-        for place in 1..5 {
-            let options = space.options(place).unwrap();
-            let units = || (0..options).map(|option| space.option_at(place, option));
-            let squared = |a: f64, b: f64| match space.is_category(place) {
-                true => f64::from(u8::from(a != b)),
-                false => (a - b) * (a - b),
-            };
-            let sum: f64 = units().flat_map(|a| units().map(move |b| squared(a, b))).sum();
-            let factor = 6.0 * sum / (options * options) as f64;
-            let expected = if space.is_category(place) { factor.sqrt() } else { factor };
-            assert!((metric.reaches()[place] - expected).abs() < 1e-12, "{place}: {metric:?}");
-        }
-    }
+    use crate::space::{Domain, Scale, Space};
 
     #[derive(serde::Deserialize)]
     struct Row {
@@ -302,7 +210,7 @@ mod tests {
         let float = || Domain::Float { low: 0.0, high: 1.0, scale: Scale::Linear };
         let choices = ["a", "b", "c"].map(str::to_owned).to_vec();
         let category = Domain::Categorical { choices };
-        let metric = Metric::of(&space([float(), float(), category, Domain::Bool]));
+        let metric = Metric::of(&Space::of_domains([float(), float(), category, Domain::Bool]));
         for row in rows {
             let (length_scales, signal_variance) = (row.length_scales, row.signal_variance);
             let hyper = HyperParameters { length_scales, signal_variance, noise_variance: 1e-4 };
@@ -315,7 +223,8 @@ mod tests {
             let error = (found - row.covariance).abs() / row.covariance.max(f64::MIN_POSITIVE);
             let tolerance = 1e-14 * (10.0 - row.covariance.ln()).max(10.0);
             assert!(error < tolerance, "{found} is not {}, off by {error:e}", row.covariance);
-            assert_eq!(hyper.covariance(correlation), LEVEL_VARIANCE + found);
+            let covariance = distances.covariances(&hyper).next().unwrap();
+            assert_eq!(covariance, distances.given()[0] + found);
         }
     }
 
@@ -328,14 +237,8 @@ mod tests {
             ordinal(&[1.0, 2.0]),
             ordinal(&[1.0, 2.0, 4.0]),
         ];
-        let parameters = domains.into_iter().enumerate().map(|(i, domain)| Parameter {
-            name: format!("p{i}"),
-            domain,
-            condition: None,
-            default: None,
-        });
-        let metric = Metric::of(&Space::new(parameters.collect()).unwrap());
-        assert_eq!(metric.switches, [false, true, true, false]);
+        let metric = Metric::of(&Space::of_domains(domains));
+        assert_eq!(metric.switches(), [false, true, true, false]);
         let weights = [4.0, 0.3, 0.7, 2.0];
         let share = |x: f64, rank: f64| -> f64 {
             let of = |a: f64, b: f64| UnitPoint(vec![x, a, b, rank]);
@@ -348,11 +251,5 @@ mod tests {
         for (x, rank) in [(0.0, 0.0), (0.4, 0.0), (1.0, 0.5), (1.0, 1.0)] {
             assert!((share(x, rank) - (-1.0f64).exp()).abs() < 1e-12);
         }
-    }
-
-    #[test]
-    fn a_parameter_that_cannot_change_reaches_no_further_than_a_float() {
-        assert_eq!(reach(1, false), 1.0);
-        assert_eq!(reach(1, true), 1.0);
     }
 }

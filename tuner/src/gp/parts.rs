@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::cholesky::Factor;
-use super::kernel::{Columns, Distances, HyperParameters, Metric};
+use super::kernel::{Columns, Distances, HyperParameters};
+use super::metric::Metric;
 use super::standardise::{Standard, Tail, standardise};
 use super::{FitError, Posterior, seen, training};
 use crate::history::Observation;
@@ -131,7 +132,7 @@ impl Posterior {
         // Not stored, because they follow from the results without a fit. Only posteriors of a value are
         // stored, and of those the bad tail is pulled in.
         let targets = standardise(&training.values, Tail::Raised).0;
-        let sought = factor.solve(&seen(&targets, Tail::Raised));
+        let sought = factor.solve(&seen(&metric, &targets, Tail::Raised));
         Ok(Posterior {
             metric,
             points,
@@ -155,9 +156,9 @@ impl Posterior {
 fn is_of(factor: &[f64], metric: &Metric, points: &Columns, hyper: &HyperParameters) -> bool {
     let mut distances = Distances::default();
     distances.measure(metric, &hyper.weights(), points, points.len(), &points.point(0));
-    distances.correlations().enumerate().skip(1).all(|(row, correlation)| {
-        let covariance = factor[0] * factor[row * (row + 1) / 2];
-        (covariance - hyper.covariance(correlation)).abs() <= COLUMN_ERROR * factor[0].powi(2)
+    distances.covariances(hyper).enumerate().skip(1).all(|(row, covariance)| {
+        let stored = factor[0] * factor[row * (row + 1) / 2];
+        (stored - covariance).abs() <= COLUMN_ERROR * factor[0].powi(2)
     })
 }
 

@@ -17,7 +17,6 @@
 
 use std::f64::consts::TAU;
 
-use super::kernel::LEVEL_VARIANCE;
 use super::{BATCH, Posterior};
 use crate::space::{Space, UnitPoint};
 use crate::stream::Stream;
@@ -38,6 +37,8 @@ pub(crate) struct Path<'a> {
     weights: Vec<f64>,
     /// What the function is everywhere, apart from its cosines.
     level: f64,
+    /// What the options of each category add to that; nothing for other dimensions.
+    effects: Vec<Vec<f64>>,
     /// A⁻¹ (y − f₀(X) − ε).
     update: Vec<f64>,
 }
@@ -83,9 +84,15 @@ impl Posterior {
         let phases = (0..FEATURES).map(|_| stream.uniform()).collect();
         let height = (2.0 * self.hyper.signal_variance / FEATURES as f64).sqrt();
         let weights = normals(FEATURES, stream).iter().map(|w| w * height).collect();
-        let level = LEVEL_VARIANCE.sqrt() * stream.normal();
+        let level = self.metric.level_variance().sqrt() * stream.normal();
+        let effects = (0..self.metric.dimensions()).map(|place| {
+            let (effect, options) = self.metric.effect(place).zip(space.options(place))?;
+            Some(effect.of_normals(&normals(options as usize, stream)))
+        });
+        let effects = effects.map(Option::unwrap_or_default).collect();
         let update = Vec::new();
-        let mut path = Path { posterior: self, dimensions, phases, weights, level, update };
+        let mut path =
+            Path { posterior: self, dimensions, phases, weights, level, effects, update };
 
         let noise = self.hyper.noise_variance.sqrt();
         let drawn: Vec<f64> = (0..self.points.len())
@@ -126,7 +133,11 @@ impl Path<'_> {
         for (turn, weight) in turns.iter_mut().zip(&self.weights) {
             *turn = weight * cosine(*turn);
         }
-        self.level + turns.iter().sum::<f64>()
+        let effects = self.effects.iter().zip(point).enumerate();
+        let effects = effects.filter(|(_, (effects, _))| !effects.is_empty());
+        let effects =
+            effects.map(|(place, (effects, &unit))| effects[space.option(place, unit) as usize]);
+        self.level + effects.sum::<f64>() + turns.iter().sum::<f64>()
     }
 }
 
@@ -196,10 +207,10 @@ mod tests {
         UnitPoint(vec![x, option as f64 / 2.0, f64::from(u8::from(x < 0.5))])
     }
 
-    fn posterior(space: &Space) -> Posterior {
-        let observed: Vec<Observation> = (0..9)
+    fn posterior(space: &Space, results: u32) -> Posterior {
+        let observed: Vec<Observation> = (0..results)
             .map(|i| {
-                let (x, option) = ((f64::from(i) * 0.381_966).fract(), u64::from(i as u32 % 2));
+                let (x, option) = ((f64::from(i) * 0.381_966).fract(), u64::from(i % 2));
                 let value = (6.0 * x).sin() + 0.8 * option as f64;
                 Observation { point: point(x, option), value }
             })
@@ -210,28 +221,31 @@ mod tests {
     #[test]
     fn draws_have_the_mean_and_the_deviation_that_is_predicted() {
         let space = space();
-        let posterior = posterior(&space);
         // Beside results, between them, and at a category that was never seen.
         let at = [point(0.38, 1), point(0.1, 0), point(0.95, 1), point(0.5, 2), point(0.9, 2)];
-        let (means, deviations) = posterior.standardised(&at);
-        let (mut sums, mut squares) = ([0.0; 5], [0.0; 5]);
-        const DRAWS: u64 = 4000;
-        for number in 0..DRAWS {
-            let mut stream = Stream::new(3, number, Purpose::Path);
-            for (i, value) in posterior.path(&space, &mut stream).at(&space, &at).iter().enumerate()
-            {
-                sums[i] += value;
-                squares[i] += value * value;
+        // From one result little is known of the level, which a draw must then have too.
+        for results in [9, 1] {
+            let posterior = posterior(&space, results);
+            let (means, deviations) = posterior.standardised(&at);
+            let (mut sums, mut squares) = ([0.0; 5], [0.0; 5]);
+            const DRAWS: u64 = 4000;
+            for number in 0..DRAWS {
+                let mut stream = Stream::new(3, number, Purpose::Path);
+                let drawn = posterior.path(&space, &mut stream).at(&space, &at);
+                for (i, value) in drawn.iter().enumerate() {
+                    sums[i] += value;
+                    squares[i] += value * value;
+                }
             }
-        }
-        for i in 0..at.len() {
-            let mean = sums[i] / DRAWS as f64;
-            let deviation = (squares[i] / DRAWS as f64 - mean * mean).sqrt();
-            // Five deviations of a mean of so many draws.
-            let error = 5.0 * deviations[i] / (DRAWS as f64).sqrt();
-            assert!((mean - means[i]).abs() < error, "mean {i}: {mean} is not {}", means[i]);
-            let ratio = deviation / deviations[i];
-            assert!((ratio - 1.0).abs() < 0.06, "deviation {i}: {deviation}, {}", deviations[i]);
+            for i in 0..at.len() {
+                let mean = sums[i] / DRAWS as f64;
+                let deviation = (squares[i] / DRAWS as f64 - mean * mean).sqrt();
+                // Five deviations of a mean of so many draws.
+                let error = 5.0 * deviations[i] / (DRAWS as f64).sqrt();
+                assert!((mean - means[i]).abs() < error, "mean {i}: {mean} is not {}", means[i]);
+                let ratio = deviation / deviations[i];
+                assert!((ratio - 1.0).abs() < 0.06, "deviation {i}: {deviation}, {deviations:?}");
+            }
         }
     }
 
@@ -247,7 +261,7 @@ mod tests {
     #[test]
     fn means_alone_are_those_beside_deviations() {
         let space = space();
-        let posterior = posterior(&space);
+        let posterior = posterior(&space, 9);
         let at: Vec<UnitPoint> = (0..600).map(|i| point(f64::from(i) / 600.0, 2)).collect();
         assert_eq!(posterior.means(&at), posterior.standardised(&at).0);
     }

@@ -4,19 +4,31 @@
 //!
 //! | hyper-parameter | log is | box | source |
 //! |-----------------|--------|-----|--------|
-//! | length scale ℓ  | N(log reach, 0.7²); reach is 1 for floats, more for options | ℓ in [0.02, 200] | measured (decision 0018) |
+//! | length scale ℓ, a space with options | N(log reach, 0.7²); reach is 1 for floats, more for options | ℓ in [0.02, 200] | measured (decision 0018) |
+//! | length scale ℓ, a space of `d` numbers | N(½ log d − 1.59 + log reach, 1) | the same | mean from Hvarfner et al. 2024, deviation measured (decision 0021) |
 //! | noise variance  | N(−4, 1) | [1e-4, 1] | Hvarfner et al. 2024; the floor keeps the factor well conditioned |
 //! | signal variance | N(0, 0.5²) | log in [−2, 2] | the objective is standardised, so it is near 1 |
+//!
+//! −1.59 is √2 − 3: Hvarfner et al. believe in a log-normal ℓ of log mean √2 + ½ log d and log variance 3, whose
+//! density is highest there. The more dimensions, the farther apart points lie, and the longer the scales must be
+//! for anything to be learned.
+//!
+//! Reference: C. Hvarfner, E. Hellsten & L. Nardi, "Vanilla Bayesian Optimization Performs Great in High
+//! Dimensions", ICML 2024.
+
+use super::kind::Kind;
 
 /// Mean and deviation of a normal belief on a logarithm.
-#[derive(Clone, Copy)]
-struct Belief {
-    mean: f64,
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Belief {
+    pub(crate) mean: f64,
     deviation: f64,
 }
 
-/// Of a float's length scale.
-const LENGTH: Belief = Belief { mean: 0.0, deviation: 0.7 };
+/// Of the length scale of a float beside options.
+const BESIDE_OPTIONS: Belief = Belief { mean: 0.0, deviation: 0.7 };
+/// Of the length scale of the float of a space of one dimension.
+const ALONE: Belief = Belief { mean: -1.59, deviation: 1.0 };
 const NOISE: Belief = Belief { mean: -4.0, deviation: 1.0 };
 const SIGNAL: Belief = Belief { mean: 0.0, deviation: 0.5 };
 
@@ -29,16 +41,19 @@ const LOG_SIGNAL_BOX: (f64, f64) = (-2.0, 2.0);
 /// `log √(2π)`.
 const LOG_SQRT_TAU: f64 = 0.918_938_533_204_672_8;
 
-/// Of a length scale that is expected to be so many times as long as a float's.
-fn length(reach: f64) -> Belief {
-    Belief { mean: LENGTH.mean + reach.ln(), ..LENGTH }
+/// Of a length scale that is expected to be `reach` times as long as a float's, in a space of so many dimensions.
+pub(crate) fn length(reach: f64, dimensions: usize, kind: Kind) -> Belief {
+    let (float, shift) = match kind {
+        Kind::Numbers => (ALONE, 0.5 * (dimensions as f64).ln()),
+        Kind::Options => (BESIDE_OPTIONS, 0.0),
+    };
+    Belief { mean: float.mean + shift + reach.ln(), ..float }
 }
 
-/// The most credible θ before any result, for dimensions that [reach](super::kernel::Metric) so far.
-pub(crate) fn mode(reaches: &[f64]) -> Vec<f64> {
-    let mut mode: Vec<f64> = reaches.iter().map(|&reach| length(reach).mean).collect();
-    mode.extend([NOISE.mean, SIGNAL.mean]);
-    mode
+/// The most credible θ before any result.
+pub(crate) fn mode(lengths: &[Belief]) -> Vec<f64> {
+    let beliefs = lengths.iter().chain(&[NOISE, SIGNAL]);
+    beliefs.map(|belief| belief.mean).collect()
 }
 
 /// Lower and upper bounds of θ.
@@ -51,9 +66,8 @@ pub(crate) fn bounds(dimensions: usize) -> (Vec<f64>, Vec<f64>) {
 }
 
 /// The log density at θ; adds its gradient to `gradient`. The cut-off tails are not renormalised.
-pub(crate) fn log_density(reaches: &[f64], theta: &[f64], gradient: &mut [f64]) -> f64 {
-    let lengths = reaches.iter().map(|&reach| length(reach));
-    let beliefs = lengths.chain([NOISE, SIGNAL]);
+pub(crate) fn log_density(lengths: &[Belief], theta: &[f64], gradient: &mut [f64]) -> f64 {
+    let beliefs = lengths.iter().chain(&[NOISE, SIGNAL]);
     let mut log_density = 0.0;
     for ((belief, &log), slope) in beliefs.zip(theta).zip(gradient) {
         let z = (log - belief.mean) / belief.deviation;

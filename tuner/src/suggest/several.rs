@@ -55,7 +55,7 @@ pub fn suggest_for(
     let decides = options.algorithm == Algorithm::GaussianProcess
         && !is_start(options, start, history, number);
     let (point, origin, ratio) = match &judge {
-        Some(_) if decides && number % 2 == 1 && are_flat(start, goals, history) => {
+        Some(_) if decides && number % 2 == 1 && are_flat(space, start, goals, history) => {
             (draw.sobol()?, Origin::Plateau, None)
         }
         Some((_, judge)) if decides => {
@@ -83,8 +83,8 @@ pub fn suggest_for(
 }
 
 /// Whether the last results are alike in every objective.
-fn are_flat(start: u32, goals: &Goals, history: &History) -> bool {
+fn are_flat(space: &Space, start: u32, goals: &Goals, history: &History) -> bool {
     let column = |k: usize| -> Vec<f64> { history.further.iter().map(|row| row[k]).collect() };
-    is_plateau(start, &values(history))
-        && (0..goals.objectives() - 1).all(|k| is_plateau(start, &column(k)))
+    is_plateau(space, start, &values(history))
+        && (0..goals.objectives() - 1).all(|k| is_plateau(space, start, &column(k)))
 }

@@ -1,7 +1,7 @@
 //! The process against formulas written out the long way, and its way through storage.
 
-use crate::spaces::{boolean, category, float, space};
-use tuner::{FitError, Observation, Parts, PartsError, Posterior, Space, UnitPoint};
+use crate::spaces::{boolean, category, float, int, space};
+use tuner::{Domain, FitError, Observation, Parts, PartsError, Posterior, Space, UnitPoint};
 
 /// Two floats, a category of three and a boolean.
 fn mixed() -> Space {
@@ -11,6 +11,11 @@ fn mixed() -> Space {
         category("optimiser", &["sgd", "adam", "adadelta"]),
         boolean("norm"),
     ])
+}
+
+/// Two floats and a whole number of many values.
+fn numbers() -> Space {
+    space([float("rate", 1e-4, 1.0), float("decay", 1e-6, 1e-2), int("epochs", 1, 40)])
 }
 
 /// The `i`-th of a fixed, irregular set of canonical points.
@@ -27,8 +32,24 @@ fn results(space: &Space, n: usize) -> Vec<Observation> {
     (0..n).map(|i| point(space, i)).map(|x| Observation { value: value(&x), point: x }).collect()
 }
 
-/// Of what all points share.
-const LEVEL_VARIANCE: f64 = 1.0;
+/// What no hyper-parameter changes: the level, ten where all parameters are numbers (decision 0021), and
+/// main effects of categories (decision 0022).
+fn given(space: &Space, a: &UnitPoint, b: &UnitPoint) -> f64 {
+    let options = |domain: &Domain| match domain {
+        Domain::Categorical { choices } => Some(choices.len()),
+        Domain::Bool => Some(2),
+        _ => None,
+    };
+    let share = 0.5 / space.parameters().len() as f64;
+    let units = a.0.iter().zip(&b.0);
+    let effects = space.parameters().iter().zip(units).filter_map(|(parameter, (a, b))| {
+        let m = options(&parameter.domain)? as f64;
+        Some(if a == b { share } else { -share / (m - 1.0) })
+    });
+    let effects: Vec<f64> = effects.collect();
+    let level = if effects.is_empty() { 10.0 } else { 1.0 };
+    level + effects.iter().sum::<f64>()
+}
 
 /// The kernel, term by term.
 fn covariance(space: &Space, parts: &Parts, a: &UnitPoint, b: &UnitPoint) -> f64 {
@@ -36,7 +57,7 @@ fn covariance(space: &Space, parts: &Parts, a: &UnitPoint, b: &UnitPoint) -> f64
     for (k, parameter) in space.parameters().iter().enumerate() {
         let scale = parts.length_scales[k];
         match parameter.domain {
-            tuner::Domain::Categorical { .. } | tuner::Domain::Bool => {
+            Domain::Categorical { .. } | Domain::Bool => {
                 switches *= if a.0[k] == b.0[k] { 1.0 } else { (-1.0 / (scale * scale)).exp() };
             }
             _ => squared += ((a.0[k] - b.0[k]) / scale).powi(2),
@@ -44,7 +65,8 @@ fn covariance(space: &Space, parts: &Parts, a: &UnitPoint, b: &UnitPoint) -> f64
     }
     let r = squared.sqrt();
     let polynomial = 1.0 + 5.0f64.sqrt() * r + 5.0 / 3.0 * r * r;
-    LEVEL_VARIANCE + parts.signal_variance * polynomial * (-(5.0f64.sqrt()) * r).exp() * switches
+    let correlation = polynomial * (-(5.0f64.sqrt()) * r).exp() * switches;
+    given(space, a, b) + parts.signal_variance * correlation
 }
 
 /// Solves `a x = b` by elimination with pivoting.
@@ -81,23 +103,24 @@ fn dense(space: &Space, parts: &Parts, observed: &[Observation], at: &UnitPoint)
     let cross: Vec<f64> = observed.iter().map(|o| covariance(space, parts, &o.point, at)).collect();
     let dot = |a: &[f64], b: &[f64]| -> f64 { a.iter().zip(b).map(|(a, b)| a * b).sum() };
     let mean = dot(&cross, &eliminate(matrix.clone(), y));
-    let variance =
-        LEVEL_VARIANCE + parts.signal_variance - dot(&cross, &eliminate(matrix, cross.clone()));
+    let explained = dot(&cross, &eliminate(matrix, cross.clone()));
+    let variance = given(space, at, at) + parts.signal_variance - explained;
     (parts.offset + parts.scale * mean, parts.scale * variance.sqrt())
 }
 
 #[test]
 fn predictions_agree_with_the_textbook_formula() {
-    let space = mixed();
-    let observed = results(&space, 25);
-    let posterior = Posterior::fit(&space, &observed, &[], 3).unwrap();
-    let parts = posterior.parts();
-    let at: Vec<UnitPoint> = (100..130).map(|i| point(&space, i)).collect();
-    let prediction = posterior.predict(&at);
-    for (i, at) in at.iter().enumerate() {
-        let (mean, deviation) = dense(&space, &parts, &observed, at);
-        assert!((prediction.mean[i] - mean).abs() < 1e-9, "{} not {mean}", prediction.mean[i]);
-        assert!((prediction.deviation[i] - deviation).abs() < 1e-9);
+    for space in [mixed(), numbers()] {
+        let observed = results(&space, 25);
+        let posterior = Posterior::fit(&space, &observed, &[], 3).unwrap();
+        let parts = posterior.parts();
+        let at: Vec<UnitPoint> = (100..130).map(|i| point(&space, i)).collect();
+        let prediction = posterior.predict(&at);
+        for (i, at) in at.iter().enumerate() {
+            let (mean, deviation) = dense(&space, &parts, &observed, at);
+            assert!((prediction.mean[i] - mean).abs() < 1e-9, "{} not {mean}", prediction.mean[i]);
+            assert!((prediction.deviation[i] - deviation).abs() < 1e-9);
+        }
     }
 }
 

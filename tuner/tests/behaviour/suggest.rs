@@ -253,6 +253,19 @@ fn at_a_plateau_every_second_point_is_space_filling() {
 }
 
 #[test]
+fn numbers_alone_have_no_plateau() {
+    let space = space([linear("x", 0.0, 1.0), int("epochs", 1, 40)]);
+    let mut history = History::default();
+    for number in 0..18 {
+        let suggestion = next(&space, &options(Algorithm::GaussianProcess), &history, 1, number);
+        let is_known = suggestion.origin == Origin::Acquisition;
+        assert!(number < 3 || is_known, "{number}: {}", suggestion.origin);
+        let value = f64::from(number.min(3)) + 1e-3 * f64::from(number);
+        history.observed.push(Observation { point: suggestion.point, value });
+    }
+}
+
+#[test]
 fn a_suggestion_says_what_was_thought_of_it_in_the_objective_s_units() {
     let space = case_one();
     let observed = study(&space, Algorithm::Random, 20, 1, |x| 1000.0 * eight_bits(x));
