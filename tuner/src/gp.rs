@@ -8,6 +8,7 @@
 mod average;
 mod bend;
 mod cholesky;
+mod effect;
 pub(crate) mod estimator;
 mod fit;
 mod kernel;
@@ -215,7 +216,8 @@ impl Posterior {
         self.observations
     }
 
-    /// ℓ of each parameter, unit-cube units: the shorter, the more the parameter matters.
+    /// ℓ of each parameter, unit-cube units: the shorter, the more the parameter matters; of a category, the more
+    /// what it does depends on the others.
     pub fn length_scales(&self) -> &[f64] {
         &self.hyper.length_scales
     }

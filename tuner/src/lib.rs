@@ -9,13 +9,14 @@
 //! logarithm, ordinals by rank, categories by index. A parameter that does not matter at a point
 //! stands on a constant there, so points that can only behave alike are equal.
 //!
-//! **The surrogate.** `f` is believed to be a draw from a Gaussian process: a level that is not known, with
-//! variance v = 1 (or 10 where all parameters are numbers), and around it a Matérn 5/2 kernel over the numbers with a factor for each switch, a length scale
-//! ℓₖ for each of the `d` dimensions and signal variance s. Results are `yᵢ = f(xᵢ) + noise`. With
-//! `A = K + noise` over the `n` observed points and `k` the covariances of a new point with them,
+//! **The surrogate.** `f` is believed to be a draw from a Gaussian process: a level that is not known and a main
+//! effect of each category, with variance g, and around them a Matérn 5/2 kernel over the numbers with a factor for
+//! each switch, a length scale ℓₖ for each of the `d` dimensions and signal variance s. Results are
+//! `yᵢ = f(xᵢ) + noise`. With `A = K + noise` over the `n` observed points and `k` the covariances of a new point
+//! with them,
 //!
 //! ```text
-//! mean(x) = kᵀ A⁻¹ y        deviation²(x) = v + s − kᵀ A⁻¹ k
+//! mean(x) = kᵀ A⁻¹ y        deviation²(x) = g + s − kᵀ A⁻¹ k
 //! ```
 //!
 //! Everything goes through the Cholesky factor `A = L Lᵀ`. Length scales, signal and noise are the
@@ -28,8 +29,11 @@
 //! surrogate's means alone and closes its deviations around them; so each asker is sent elsewhere,
 //! and nobody waits.
 //!
-//! Results are [bent](Posterior) for that: the search sees `−(max y − y + 0.1)^1.5` of the standardised results (1.25 where all are numbers),
+//! Results are [bent](Posterior) for that: the search sees `−(max y − y + 0.1)^1.5` of the standardised results,
 //! in which a cone is round and depths stay apart. What is told of a point is of the results as they are.
+//!
+//! **Two kinds of space.** Where all parameters are numbers, functions are believed to be smoother and less of them to
+//! matter, and results are bent less, to the power 1.25.
 //!
 //! **More than one number.** Further objectives and constraints have a process each. Improvement is
 //! then that of the [volume that the feasible front dominates](pareto), and it counts by the
@@ -37,7 +41,7 @@
 //!
 //! **The edges.** The first trials are the middle of the space and a Latin hypercube. Collapsed trainings do not
 //! set the scale; failed ones count as the worst seen. When results of one height follow each other,
-//! at the floor or on a ledge above it, every second point is space-filling again, unless all parameters are numbers.
+//! at the floor or on a ledge above it, every second point is space-filling again; not where all parameters are numbers.
 //!
 //! **Other ways.** A Parzen estimator and regularised evolution learn from the order of the results
 //! alone; Sobol, random and grid from nothing. All stand behind the same verb.

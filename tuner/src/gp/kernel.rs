@@ -13,7 +13,7 @@
 //! So what a switch does to a result is alike, to the same degree, wherever the other parameters stand;
 //! in a joint distance its share would shrink the farther apart they are (decision 0019). Here v is the variance
 //! of a level that all points share (decision 0020): a constant mean that is not known, integrated out (section 2.7
-//! of the book). And eₖ is the covariance of a category's [main effect](super::metric::Effect): what it adds wherever
+//! of the book). And eₖ is the covariance of a category's [main effect](super::effect::Effect): what it adds wherever
 //! the others stand, integrated out too (decision 0022).
 //!
 //! References: C. Rasmussen & C. Williams, "Gaussian Processes for Machine Learning", 2006, eq. 4.17 with

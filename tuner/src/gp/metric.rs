@@ -1,5 +1,6 @@
 //! How points are told apart: what each dimension is, and how far it is expected to reach.
 
+use super::effect::Effect;
 use super::kind::Kind;
 use super::prior::{Belief, length};
 use crate::space::Space;
@@ -16,33 +17,6 @@ pub(crate) struct Metric {
     kind: Kind,
 }
 
-/// Variance of the main effects of all parameters together, if all were categories, in standardised units
-/// squared. Measured: decision 0022.
-const EFFECTS_VARIANCE: f64 = 0.5;
-
-/// The main effect of a category before any result: one number for each of its `m` options, normal, and
-/// together zero, so that it takes nothing from the level. Two of them have the covariance −variance/(m − 1).
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Effect {
-    pub(crate) variance: f64,
-    options: u64,
-}
-
-impl Effect {
-    /// Covariance at two points where the category is the same, or another.
-    pub(crate) fn covariance(self, is_alike: bool) -> f64 {
-        if is_alike { self.variance } else { -self.variance / (self.options - 1) as f64 }
-    }
-
-    /// The effect of each option, of as many normal draws.
-    pub(crate) fn of_normals(self, normals: &[f64]) -> Vec<f64> {
-        let m = self.options as f64;
-        let mean = normals.iter().sum::<f64>() / m;
-        let height = (self.variance * m / (m - 1.0)).sqrt();
-        normals.iter().map(|z| height * (z - mean)).collect()
-    }
-}
-
 impl Metric {
     pub(crate) fn of(space: &Space) -> Metric {
         let places = 0..space.parameters().len();
@@ -51,14 +25,7 @@ impl Metric {
             None => 1.0,
         };
         let is_switch = |place| space.is_category(place) || space.options(place) == Some(2);
-        let variance = EFFECTS_VARIANCE / space.parameters().len() as f64;
-        let effect = |place| match space.options(place) {
-            Some(options) if space.is_category(place) && options > 1 => {
-                Some(Effect { variance, options })
-            }
-            _ => None,
-        };
-        let effects = places.clone().map(effect).collect();
+        let effects = places.clone().map(|place| Effect::of(space, place)).collect();
         let switches = places.clone().map(is_switch).collect();
         Metric { effects, ..Metric::new(switches, places.map(reach), Kind::of(space)) }
     }
@@ -107,7 +74,7 @@ impl Metric {
 
     /// Variance of the function at any point before any result.
     pub(crate) fn variance(&self, signal_variance: f64) -> f64 {
-        let effects = self.effects.iter().flatten().map(|effect| effect.variance);
+        let effects = self.effects.iter().flatten().map(|effect| effect.covariance(true));
         self.level_variance() + effects.sum::<f64>() + signal_variance
     }
 
