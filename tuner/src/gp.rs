@@ -74,8 +74,8 @@ pub struct Prediction {
 /// What the results say about the whole space.
 ///
 /// Hyper-parameters are learned from the results as a search sees them, `−(max z − z + 0.1)^1.5` of the
-/// standardised results `z` (to the power 1.25 where all parameters are numbers), and a second set of weights believes in these. Everything that is told,
-/// predictions among it, is of the results as they are.
+/// standardised results `z` (to the power 1.25 where all parameters are numbers), and a second set of weights believes
+/// in these. Everything that is told, predictions among it, is of the results as they are.
 #[derive(Clone, Debug)]
 pub struct Posterior {
     metric: Metric,

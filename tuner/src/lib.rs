@@ -32,8 +32,8 @@
 //! Results are [bent](Posterior) for that: the search sees `−(max y − y + 0.1)^1.5` of the standardised results,
 //! in which a cone is round and depths stay apart. What is told of a point is of the results as they are.
 //!
-//! **Two kinds of space.** Where all parameters are numbers, functions are believed to be smoother and less of them to
-//! matter, and results are bent less, to the power 1.25.
+//! **Two kinds of space.** Where all parameters are numbers, a wider range of length scales is believed in, which grows
+//! with the dimensions, next to nothing of the level, and results are bent less, to the power 1.25.
 //!
 //! **More than one number.** Further objectives and constraints have a process each. Improvement is
 //! then that of the [volume that the feasible front dominates](pareto), and it counts by the
