@@ -223,7 +223,7 @@ mod tests {
         let space = space();
         // Beside results, between them, and at a category that was never seen.
         let at = [point(0.38, 1), point(0.1, 0), point(0.95, 1), point(0.5, 2), point(0.9, 2)];
-        // From one result little is known of the level, which a draw must then have too.
+        // Where much is known, and where little is.
         for results in [9, 1] {
             let posterior = posterior(&space, results);
             let (means, deviations) = posterior.standardised(&at);
@@ -247,6 +247,31 @@ mod tests {
                 assert!((ratio - 1.0).abs() < 0.06, "deviation {i}: {deviation}, {deviations:?}");
             }
         }
+    }
+
+    #[test]
+    fn before_results_draws_have_the_covariance_of_the_kernel() {
+        let space = space();
+        let posterior = posterior(&space, 9);
+        let at = [point(0.1, 0), point(0.9, 2)];
+        let (mut squares, mut products) = (0.0, 0.0);
+        const DRAWS: u64 = 4000;
+        for number in 0..DRAWS {
+            let path = posterior.path(&space, &mut Stream::new(4, number, Purpose::Path));
+            let [a, b] = [&at[0], &at[1]].map(|point| path.prior(&space, &point.0));
+            squares += a * a / DRAWS as f64;
+            products += a * b / DRAWS as f64;
+        }
+        let variance = posterior.metric.variance(posterior.hyper.signal_variance);
+        let columns = super::super::Columns::of([&at[0]], 3);
+        let mut distances = super::super::Distances::default();
+        let weights = posterior.hyper.weights();
+        distances.measure(&posterior.metric, &weights, &columns, 1, &at[1].0);
+        let covariance = distances.covariances(&posterior.hyper).next().unwrap();
+        // Five deviations of a mean of so many products.
+        let error = 5.0 * variance * (2.0 / DRAWS as f64).sqrt();
+        assert!((squares - variance).abs() < error, "{squares} is not {variance}");
+        assert!((products - covariance).abs() < error, "{products} is not {covariance}");
     }
 
     #[test]
