@@ -74,7 +74,7 @@ pub struct Prediction {
 /// What the results say about the whole space.
 ///
 /// Hyper-parameters are learned from the results as a search sees them, `−(max z − z + 0.1)^1.5` of the
-/// standardised results `z` (to the power 1.25 where all parameters are numbers), and a second set of weights believes
+/// standardised results `z` (`z` itself where all parameters are numbers), and a second set of weights believes
 /// in these. Everything that is told, predictions among it, is of the results as they are.
 #[derive(Clone, Debug)]
 pub struct Posterior {
@@ -377,11 +377,11 @@ fn learn(metric: &Metric, training: &Training, tail: Tail, seed: u64) -> (HyperP
     (fitted.hyper, fitted.log_posterior)
 }
 
-/// Standardised results as the search sees them. Where it matters on which side of a bound they lie,
-/// they are what they are.
+/// Standardised results as the search sees them. On numbers alone, and where it matters on which side of a bound they
+/// lie, they are what they are.
 fn seen(metric: &Metric, targets: &[f64], tail: Tail) -> Vec<f64> {
-    match tail {
-        Tail::Raised => bend::bent(targets, metric.kind().power()),
-        Tail::Kept => targets.to_vec(),
+    match metric.kind().power().filter(|_| tail == Tail::Raised) {
+        Some(power) => bend::bent(targets, power),
+        None => targets.to_vec(),
     }
 }

@@ -32,8 +32,9 @@
 //! Results are [bent](Posterior) for that: the search sees `−(max y − y + 0.1)^1.5` of the standardised results,
 //! in which a cone is round and depths stay apart. What is told of a point is of the results as they are.
 //!
-//! **Two kinds of space.** Where all parameters are numbers, a wider range of length scales is believed in, which grows
-//! with the dimensions, next to nothing of the level, and results are bent less, to the power 1.25.
+//! **Kinds of space.** Where all parameters are numbers, a wider range of length scales is believed in, which grows
+//! with the dimensions, next to nothing of the level, and results are not bent. Where every parameter has two options,
+//! a wider range of length scales is believed in too.
 //!
 //! **More than one number.** Further objectives and constraints have a process each. Improvement is
 //! then that of the [volume that the feasible front dominates](pareto), and it counts by the

@@ -31,7 +31,7 @@ mod tests {
     use super::super::Posterior;
     use super::*;
     use crate::history::Observation;
-    use crate::space::{Domain, Parameter, Scale, Space, UnitPoint};
+    use crate::space::{Domain, Scale, Space, UnitPoint};
 
     #[test]
     fn a_cone_becomes_rounder_and_the_order_stays() {
@@ -52,16 +52,22 @@ mod tests {
         assert!(bent_ones.iter().sum::<f64>().abs() < 1e-12);
         assert!((bent_ones.iter().map(|b| b * b).sum::<f64>() / 5.0 - 1.0).abs() < 1e-12);
         assert_eq!(bent(&[0.0; 4], 1.5), vec![0.0; 4]);
-        assert_eq!(bent(&[0.0], 1.25), vec![0.0]);
+        assert_eq!(bent(&[0.0], 1.5), vec![0.0]);
     }
 
     #[test]
     fn the_search_believes_in_the_bent_results_and_the_posterior_in_those_told() {
-        let domain = Domain::Float { low: 0.0, high: 1.0, scale: Scale::Linear };
-        let name = "x".to_owned();
-        let parameter = Parameter { name, domain, condition: None, default: None };
-        let space = Space::new(vec![parameter]).unwrap();
-        let points: Vec<UnitPoint> = (0..9).map(|i| UnitPoint(vec![f64::from(i) / 8.0])).collect();
+        let float = || Domain::Float { low: 0.0, high: 1.0, scale: Scale::Linear };
+        let bending = |z: &[f64]| bent(z, 1.5);
+        believed([float(), Domain::Bool], bending);
+        believed([float(), float()], <[f64]>::to_vec);
+    }
+
+    /// Checks both weights of a process over two parameters; `seen` are results as a search sees them.
+    fn believed(domains: [Domain; 2], seen: impl Fn(&[f64]) -> Vec<f64>) {
+        let space = Space::of_domains(domains);
+        let points: Vec<UnitPoint> =
+            (0..9).map(|i| UnitPoint(vec![f64::from(i) / 8.0, f64::from(i % 2)])).collect();
         let value = |x: &UnitPoint| 7.0 - 4.0 * (x.0[0] - 0.3).abs();
         let observed: Vec<Observation> =
             points.iter().map(|x| Observation { value: value(x), point: x.clone() }).collect();
@@ -71,9 +77,9 @@ mod tests {
         let noise = posterior.hyper.noise_variance;
         let (told, _) = posterior.standardised(&points);
         let (sought, _) = posterior.sought(&points);
-        for (i, bent) in bent(&z, 1.25).into_iter().enumerate() {
+        for (i, seen) in seen(&z).into_iter().enumerate() {
             assert!((told[i] + noise * posterior.alpha[i] - z[i]).abs() < 1e-9);
-            assert!((sought[i] + noise * posterior.sought[i] - bent).abs() < 1e-9);
+            assert!((sought[i] + noise * posterior.sought[i] - seen).abs() < 1e-9);
         }
     }
 }

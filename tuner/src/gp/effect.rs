@@ -1,10 +1,11 @@
 //! Main effects: what a category adds to a result wherever the other parameters stand (decision 0022).
 
+use super::kind::Kind;
 use crate::space::Space;
 
 /// Variance of the main effects of all parameters together, if all were categories, in standardised units
-/// squared. Measured: decision 0022.
-const EFFECTS_VARIANCE: f64 = 0.5;
+/// squared: as much as is expected of all the rest. Measured: decision 0023.
+const EFFECTS_VARIANCE: f64 = 1.0;
 
 /// The main effect of a category before any result: one number for each of its `m` options, normal, and
 /// together zero, so that it takes nothing from the level. Two of them have the covariance −variance/(m − 1).
@@ -17,8 +18,12 @@ pub(crate) struct Effect {
 }
 
 impl Effect {
-    /// Of a parameter; `None` unless it is a category of two options or more.
+    /// Of a parameter; `None` unless it is a category of two options or more, and some parameter of its space
+    /// has more than two.
     pub(crate) fn of(space: &Space, place: usize) -> Option<Effect> {
+        if Kind::of(space) == Kind::TwoOptions {
+            return None;
+        }
         let options = space.options(place).filter(|&options| options > 1)?;
         let variance = EFFECTS_VARIANCE / space.parameters().len() as f64;
         space.is_category(place).then_some(Effect { variance, options })
@@ -53,7 +58,7 @@ mod tests {
         let effects: Vec<Option<Effect>> = (0..4).map(|place| Effect::of(&space, place)).collect();
         assert_eq!(effects[2..], [None, None]);
         for (effect, options) in effects.into_iter().flatten().zip([4, 2]) {
-            assert_eq!(effect.covariance(true), 0.125);
+            assert_eq!(effect.covariance(true), 0.25);
             let sum = effect.covariance(true) + (options - 1) as f64 * effect.covariance(false);
             assert!(sum.abs() < 1e-15);
         }

@@ -22,7 +22,11 @@ pub(crate) struct Fitted {
     pub(crate) log_posterior: f64,
 }
 
-/// Climbs from the prior's mode and from a draw around it, and keeps the better end.
+/// Log noise variance at which the second climb begins. With little noise a process follows every result, and from
+/// there no slope may lead to where it takes some of them for chance.
+const NOISY: f64 = -3.0;
+
+/// Climbs from the prior's mode and from a draw around it with more noise, and keeps the better end.
 ///
 /// `targets` are the `n` standardised results at `points`.
 pub(crate) fn fit(
@@ -38,6 +42,7 @@ pub(crate) fn fit(
     for (log, (low, high)) in drawn.iter_mut().zip(low.iter().zip(&high)).take(dimensions) {
         *log = (*log + stream.normal()).clamp(*low, *high);
     }
+    drawn[dimensions] = NOISY;
     let cost = |theta: &[f64]| match log_posterior(metric, points, targets, theta) {
         Some((value, gradient)) => (-value, gradient.iter().map(|slope| -slope).collect()),
         None => (IMPOSSIBLE, vec![0.0; theta.len()]),
@@ -218,24 +223,23 @@ mod tests {
         };
         let normal =
             |x: f64, mean: f64, sd: f64| -0.5 * ((x - mean) / sd).powi(2) - (sd * tau.sqrt()).ln();
-        let rest = normal(-3.0, -4.0, 1.0) + normal(0.2, 0.0, 0.5);
+        let rest = normal(-3.0, -6.0, 3.0) + normal(0.2, 0.0, 0.5);
         // Three options are expected to have twice the length scale of a float beside them, two three times. A
-        // float alone has no options beside it.
+        // float alone has no options beside it, and two options alone none with more.
         let float = Domain::Float { low: 0.0, high: 1.0, scale: Scale::Linear };
         let options = |values: &[f64]| Domain::Ordinal { values: values.to_vec() };
+        let two = evidence(of_switches, 1.0, 1.0) + normal(-0.4, 3.0f64.ln(), 1.0);
         let cases = [
             (float, evidence(of_numbers, 10.0, 10.0) + normal(-0.4, -1.59, 1.0)),
             (
                 options(&[1.0, 2.0, 4.0]),
                 evidence(of_numbers, 1.0, 1.0) + normal(-0.4, 2.0f64.ln(), 0.7),
             ),
-            (
-                options(&[1.0, 2.0]),
-                evidence(of_switches, 1.0, 1.0) + normal(-0.4, 3.0f64.ln(), 0.7),
-            ),
+            (options(&[1.0, 2.0]), two),
+            (Domain::Bool, two),
         ];
         // A category of three, whose options' effects are together zero.
-        let category = evidence(of_switches, 1.5, 0.75) + normal(-0.4, 2.0f64.ln(), 0.7);
+        let category = evidence(of_switches, 2.0, 0.5) + normal(-0.4, 2.0f64.ln(), 0.7);
         let choices = ["a", "b", "c"].map(str::to_owned).to_vec();
         let cases = cases.into_iter().chain([(Domain::Categorical { choices }, category)]);
         for (domain, expected) in cases {

@@ -9,12 +9,15 @@ const NUMBER_OPTIONS_MIN: u64 = 5;
 ///
 /// On floats alone an objective is mostly smooth: few of them matter, their optimum lies in a basin, and a
 /// search gains by narrowing it. Switches and short lists make cliffs and ledges, and effects that add up; there a
-/// search gains by trying what it has not.
+/// search gains by trying what it has not. Where everything is one of two, some parameters decide and some do
+/// nothing, and more is to be learned of which than where there are many ways to differ (decision 0023).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Floats, and whole numbers or ordinals of at least five options.
     Numbers,
-    /// Categories, switches or shorter lists are among its parameters.
+    /// Parameters of two options each, with an order or without, which of two means nothing.
+    TwoOptions,
+    /// Anything else: categories, switches or shorter lists are among its parameters.
     Options,
 }
 
@@ -25,9 +28,14 @@ impl Kind {
             Some(1) | None => true,
             Some(options) => !space.is_category(place) && options >= NUMBER_OPTIONS_MIN,
         };
-        match (0..space.parameters().len()).all(is_number) {
-            true => Kind::Numbers,
-            false => Kind::Options,
+        let is_switch = |place| matches!(space.options(place), Some(1 | 2));
+        let mut places = 0..space.parameters().len();
+        if places.clone().all(is_number) {
+            Kind::Numbers
+        } else if places.all(is_switch) {
+            Kind::TwoOptions
+        } else {
+            Kind::Options
         }
     }
 
@@ -36,22 +44,23 @@ impl Kind {
     pub(crate) fn level_variance(self) -> f64 {
         match self {
             Kind::Numbers => 10.0,
-            Kind::Options => 1.0,
+            Kind::TwoOptions | Kind::Options => 1.0,
         }
     }
 
-    /// The power by which results are [bent](super::bend).
-    pub(crate) fn power(self) -> f64 {
+    /// The power by which results are [bent](super::bend), if they are: near the optimum of a smooth function they
+    /// are round as they are.
+    pub(crate) fn power(self) -> Option<f64> {
         match self {
-            Kind::Numbers => 1.25,
-            Kind::Options => 1.5,
+            Kind::Numbers => None,
+            Kind::TwoOptions | Kind::Options => Some(1.5),
         }
     }
 
     /// Whether results of one height, one after the other, are more than an optimum that was found: a ledge,
     /// from which a search must be sent away (decision 0006).
     pub(crate) fn has_ledges(self) -> bool {
-        self == Kind::Options
+        self != Kind::Numbers
     }
 }
 
@@ -76,5 +85,15 @@ mod tests {
         assert_eq!(kind([float(), int(4)]), Kind::Options);
         assert_eq!(kind([float(), Domain::Bool]), Kind::Options);
         assert_eq!(kind([float(), choices(9)]), Kind::Options);
+    }
+
+    #[test]
+    fn parameters_of_two_options_make_a_kind_of_their_own_and_one_other_makes_it_none() {
+        let order = |values: &[f64]| Domain::Ordinal { values: values.to_vec() };
+        let choices = || Domain::Categorical { choices: ["a", "b"].map(str::to_owned).to_vec() };
+        let all = || [Domain::Bool, order(&[1.0, 2.0]), choices(), order(&[7.0])];
+        assert_eq!(kind(all()), Kind::TwoOptions);
+        assert_eq!(kind(all().into_iter().chain([order(&[1.0, 2.0, 3.0])])), Kind::Options);
+        assert_eq!(kind([order(&[7.0])]), Kind::Numbers);
     }
 }

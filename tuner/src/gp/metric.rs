@@ -20,14 +20,15 @@ pub(crate) struct Metric {
 impl Metric {
     pub(crate) fn of(space: &Space) -> Metric {
         let places = 0..space.parameters().len();
+        let kind = Kind::of(space);
         let reach = |place| match space.options(place) {
-            Some(options) => reach(options, space.is_category(place)),
+            Some(options) => reach(options, space.is_category(place) && kind != Kind::TwoOptions),
             None => 1.0,
         };
         let is_switch = |place| space.is_category(place) || space.options(place) == Some(2);
         let effects = places.clone().map(|place| Effect::of(space, place)).collect();
         let switches = places.clone().map(is_switch).collect();
-        Metric { effects, ..Metric::new(switches, places.map(reach), Kind::of(space)) }
+        Metric { effects, ..Metric::new(switches, places.map(reach), kind) }
     }
 
     /// Of records, of which no more is known than which columns are categories: not how many options these
@@ -90,7 +91,8 @@ impl Metric {
 /// few options lists sensible ones, and the largest distance there is need not be a large difference. With one
 /// expectation for all, a space of switches is believed to be so rugged that nothing is learned of a switch
 /// from points at which another one differs. Options with an order are given the whole factor; categories its
-/// root, because they may be anything. Measured: decision 0018.
+/// root, because they may be anything. Measured: decision 0018. Where every parameter is one of two, all are
+/// given the whole.
 fn reach(options: u64, is_category: bool) -> f64 {
     let options = options as f64;
     if options < 2.0 {

@@ -5,8 +5,9 @@
 //! | hyper-parameter | log is | box | source |
 //! |-----------------|--------|-----|--------|
 //! | length scale ℓ, a space with options | N(log reach, 0.7²); reach is 1 for floats, more for options | ℓ in [0.02, 200] | measured (decision 0018) |
+//! | length scale ℓ, a space of two options each | N(log reach, 1) | the same | measured (decision 0023) |
 //! | length scale ℓ, a space of `d` numbers | N(½ log d − 1.59 + log reach, 1) | the same | mean from Hvarfner et al. 2024, deviation measured (decision 0021) |
-//! | noise variance  | N(−4, 1) | [1e-4, 1] | Hvarfner et al. 2024; the floor keeps the factor well conditioned |
+//! | noise variance  | N(−6, 3²) | [1e-6, 1] | measured (decision 0023); the floor keeps the factor well conditioned |
 //! | signal variance | N(0, 0.5²) | log in [−2, 2] | the objective is standardised, so it is near 1 |
 //!
 //! −1.59 is √2 − 3: Hvarfner et al. believe in a log-normal ℓ of log mean √2 + ½ log d and log variance 3, whose
@@ -29,11 +30,14 @@ pub(crate) struct Belief {
 const BESIDE_OPTIONS: Belief = Belief { mean: 0.0, deviation: 0.7 };
 /// Of the length scale of the float of a space of one dimension.
 const ALONE: Belief = Belief { mean: -1.59, deviation: 1.0 };
-const NOISE: Belief = Belief { mean: -4.0, deviation: 1.0 };
+/// Of the length scale of a parameter of two options among others of two.
+const OF_TWO: Belief = Belief { mean: 0.0, deviation: 1.0 };
+/// Next to nothing: some trainings repeat themselves to the last digit, others differ by a fifth of what results spread by.
+const NOISE: Belief = Belief { mean: -6.0, deviation: 3.0 };
 const SIGNAL: Belief = Belief { mean: 0.0, deviation: 0.5 };
 
 /// Smallest noise variance, standardised units squared.
-pub(crate) const NOISE_FLOOR: f64 = 1e-4;
+const NOISE_FLOOR: f64 = 1e-6;
 /// Largest noise variance: all there is.
 const NOISE_CEILING: f64 = 1.0;
 const LENGTH_BOX: (f64, f64) = (0.02, 200.0);
@@ -45,6 +49,7 @@ const LOG_SQRT_TAU: f64 = 0.918_938_533_204_672_8;
 pub(crate) fn length(reach: f64, dimensions: usize, kind: Kind) -> Belief {
     let (float, shift) = match kind {
         Kind::Numbers => (ALONE, 0.5 * (dimensions as f64).ln()),
+        Kind::TwoOptions => (OF_TWO, 0.0),
         Kind::Options => (BESIDE_OPTIONS, 0.0),
     };
     Belief { mean: float.mean + shift + reach.ln(), ..float }

@@ -33,14 +33,14 @@ fn results(space: &Space, n: usize) -> Vec<Observation> {
 }
 
 /// What no hyper-parameter changes: the level, ten where all parameters are numbers (decision 0021), and
-/// main effects of categories (decision 0022).
+/// main effects of categories (decisions 0022 and 0023).
 fn given(space: &Space, a: &UnitPoint, b: &UnitPoint) -> f64 {
     let options = |domain: &Domain| match domain {
         Domain::Categorical { choices } => Some(choices.len()),
         Domain::Bool => Some(2),
         _ => None,
     };
-    let share = 0.5 / space.parameters().len() as f64;
+    let share = 1.0 / space.parameters().len() as f64;
     let units = a.0.iter().zip(&b.0);
     let effects = space.parameters().iter().zip(units).filter_map(|(parameter, (a, b))| {
         let m = options(&parameter.domain)? as f64;
@@ -120,6 +120,28 @@ fn predictions_agree_with_the_textbook_formula() {
             let (mean, deviation) = dense(&space, &parts, &observed, at);
             assert!((prediction.mean[i] - mean).abs() < 1e-9, "{} not {mean}", prediction.mean[i]);
             assert!((prediction.deviation[i] - deviation).abs() < 1e-9);
+        }
+    }
+}
+
+#[test]
+fn noise_is_found_where_there_is_some_and_none_where_there_is_none() {
+    // What varies from one float to the next is hardest to tell from chance.
+    for (space, noises) in [(mixed(), [1.0, 2.0]), (numbers(), [0.3, 1.0])] {
+        let told = |noise: f64| -> f64 {
+            let mut observed = results(&space, 40);
+            for (i, result) in observed.iter_mut().enumerate() {
+                let word = (i as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+                let uniform =
+                    (word.wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 11) as f64 / 2f64.powi(53);
+                result.value += noise * 12f64.sqrt() * (uniform - 0.5);
+            }
+            Posterior::fit(&space, &observed, &[], 3).unwrap().noise_deviation()
+        };
+        // Results spread by 5.
+        assert!(told(0.0) < 0.1, "{}", told(0.0));
+        for noise in noises {
+            assert!((0.6..1.6).contains(&(told(noise) / noise)), "{} for {noise}", told(noise));
         }
     }
 }
