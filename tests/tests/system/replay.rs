@@ -179,8 +179,9 @@ async fn can_be_computed_again(spec: StudySpec, learned: &str, least: usize) {
     // Otherwise the test would show little.
     assert!(recorded.iter().any(|row| row.pending.len() >= 4), "they worked side by side");
     assert!(recorded.iter().any(|row| row.failed.len() >= 3), "some failed");
-    let in_order = |row: &Recorded| row.horizon == row.number;
-    assert!(!recorded.iter().skip(1).any(in_order), "always somebody was at work");
+    // On a machine that has much else to do, all may be done once before anybody asks again.
+    let in_order = recorded.iter().filter(|row| row.horizon == row.number).count();
+    assert!(in_order <= trials / 10, "somebody was at work but for {in_order} of {trials} trials");
     assert!(recorded.iter().filter(|row| row.origin == learned).count() > least);
     let bits = |value: Option<f64>| value.map(f64::to_bits);
     for row in &recorded {
