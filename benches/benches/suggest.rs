@@ -8,13 +8,12 @@
 //!
 //! |   n | fit ms | append ms | suggest ms |
 //! |----:|-------:|----------:|-----------:|
-//! |  20 |    0.5 |       0.5 |        4.0 |
-//! |  99 |   14.5 |       0.2 |       11.1 |
-//! | 299 |  199.4 |       1.7 |       44.6 |
-//! | 999 |  166.1 |      25.5 |      288.9 |
+//! |  20 |    0.6 |       0.6 |        4.2 |
+//! |  99 |   21.2 |       0.2 |       12.1 |
+//! | 299 |  320.5 |       1.8 |       41.4 |
+//! | 999 |  181.6 |      24.4 |      284.0 |
 //!
-//! That was before switches had a factor of their own (decision 0019). With it, the processor's time of a
-//! suggestion on a busy machine: 4.0, 11.9, 47.8 and 358.6 ms.
+//! Before the second climb of a fit began with much noise (decision 0023) a fit took 14.5 ms at 99 and 199.4 at 299.
 //!
 //! Main effects (decision 0022) cost nothing that is seen here: on another machine, half as fast, medians of five runs in
 //! turn, 9.3, 27.5, 96 and 548 ms before and 10.0, 21.5, 95 and 583 after; 11.1, 29.9, 100 and 717 if all are categories.
