@@ -11,6 +11,9 @@ use crate::stream::Stream;
 
 /// Steps of one climb. Fits of 30 results in 22 dimensions stop by themselves after about 30.
 const STEPS_MAX: u64 = 60;
+/// Log noise variance at which the second climb begins. With little noise a process follows every result, and from
+/// there no slope may lead to where it takes some of them for chance.
+const NOISY: f64 = -3.0;
 /// Cost of a θ whose covariance cannot be factored: worse than any that can.
 const IMPOSSIBLE: f64 = 1e10;
 /// `log √(2π)`.
@@ -21,10 +24,6 @@ pub(crate) struct Fitted {
     pub(crate) hyper: HyperParameters,
     pub(crate) log_posterior: f64,
 }
-
-/// Log noise variance at which the second climb begins. With little noise a process follows every result, and from
-/// there no slope may lead to where it takes some of them for chance.
-const NOISY: f64 = -3.0;
 
 /// Climbs from the prior's mode and from a draw around it with more noise, and keeps the better end.
 ///

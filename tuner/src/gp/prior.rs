@@ -32,7 +32,8 @@ const BESIDE_OPTIONS: Belief = Belief { mean: 0.0, deviation: 0.7 };
 const ALONE: Belief = Belief { mean: -1.59, deviation: 1.0 };
 /// Of the length scale of a parameter of two options among others of two.
 const OF_TWO: Belief = Belief { mean: 0.0, deviation: 1.0 };
-/// Next to nothing: some trainings repeat themselves to the last digit, others differ by a fifth of what results spread by.
+/// Next to nothing: some trainings repeat themselves to the last digit, others differ by a fifth of what results
+/// spread by.
 const NOISE: Belief = Belief { mean: -6.0, deviation: 3.0 };
 const SIGNAL: Belief = Belief { mean: 0.0, deviation: 0.5 };
 
