@@ -162,9 +162,7 @@ async fn can_be_computed_again(spec: StudySpec, learned: &str, least: usize) {
     let lease = first.lease().await;
     let paces = [1, 3, 8, 20, 35].map(Duration::from_millis);
     let workers = paces.map(|pace| tokio::spawn(work(coordinator.hand(), pace)));
-    while town.number("select count(*) from suggestion").await < trials as i64 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    town.until("select count(*) from suggestion", trials as i64).await;
     let measured = [("energy", 3.0), ("margin", 0.0)];
     let value = worth(lease.point.as_ref().unwrap());
     first.complete_with(&lease, value, &measured).await.unwrap();
